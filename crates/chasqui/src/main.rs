@@ -1,0 +1,2 @@
+//! The `chasqui` binary.
+fn main() {}
