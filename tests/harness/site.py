@@ -10,6 +10,7 @@ import os
 import pathlib
 import re
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -24,6 +25,17 @@ PEOPLE = ["ana", "beto", "carla", "diego"]
 START_PATIENCE = 40.0
 
 _binary = None
+_processes = []
+_folders = []
+
+
+def clean_up():
+    """Ends every process that the tests started and left, each by its id, and removes their folders."""
+    for process in _processes:
+        if process.running():
+            process.kill()
+    for folder in _folders:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def use_binary(path):
@@ -41,7 +53,9 @@ def binary():
 
 def scratch(prefix="chasqui-"):
     """A new folder on a real file system: /var/tmp, since /tmp may be in memory."""
-    return pathlib.Path(tempfile.mkdtemp(prefix=prefix, dir=os.environ.get("CHASQUI_SCRATCH", "/var/tmp")))
+    folder = pathlib.Path(tempfile.mkdtemp(prefix=prefix, dir=os.environ.get("CHASQUI_SCRATCH", "/var/tmp")))
+    _folders.append(folder)
+    return folder
 
 
 def wait_until(condition, what, patience=10.0, pause=0.02):
@@ -79,6 +93,7 @@ class Process:
                 cwd=cwd,
                 env={**os.environ, "RUST_BACKTRACE": "1", **(environment or {})},
             )
+        _processes.append(self)
 
     @property
     def pid(self):

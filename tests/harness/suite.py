@@ -89,7 +89,14 @@ def main(folder, description, options=()):
     site.use_binary(arguments.binary)
     faulthandler.enable()
 
-    folder = pathlib.Path(folder)
+    try:
+        return run(pathlib.Path(folder), arguments)
+    finally:
+        site.clean_up()
+
+
+def run(folder, arguments):
+    """Runs what the arguments choose and prints the outcome."""
     sys.path.insert(0, str(folder))
     result = _Result()
     begun = time.monotonic()
