@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-import shutil
 import signal
 import socket
 import ssl
@@ -199,14 +198,11 @@ class Roles(unittest.TestCase):
         text = self.site.config("proxy").read_text()
         section = text[text.index("[public_tls]"):]
         certificate, key = (pathlib.Path(re.search(rf'(?m)^{name} = "(.*)"', section).group(1)) for name in ("certificate", "key"))
-        folder = scratch()
-        shutil.copy(self.site.ca, folder / "ca.pem")
-        shutil.copy(self.site.ca.with_suffix(".key"), folder / "ca.key")
-        subprocess.run([sites.binary(), "pki", "issue", str(folder), "nuevo", "--role", "proxy", "--host", "localhost,127.0.0.1"], check=True, capture_output=True)
-        for new, old in ((folder / "nuevo.key", key), (folder / "nuevo.pem", certificate)):
-            replacement = old.with_name(old.name + ".new")
-            shutil.copy(new, replacement)
-            replacement.rename(old)
+        authority = certificate.parent
+        words = ["pki", "issue", str(authority), "nuevo", "--host", "localhost,127.0.0.1"]
+        subprocess.run([sites.binary(), *words], check=True, capture_output=True)
+        (authority / f"nuevo{key.suffix}").rename(key)
+        (authority / f"nuevo{certificate.suffix}").rename(certificate)
 
     def test_a_bad_configuration_at_sighup_changes_nothing(self):
         self.site.start("directory1", "directory2", "storage1", "storage2", "mx", "proxy")
