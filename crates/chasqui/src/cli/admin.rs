@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use chasqui_base::{address::{DomainName, EmailAddress}, net::Endpoint, units::ByteSize};
+use chasqui_base::net::Endpoint;
+use chasqui_base::{ByteSize, DomainName, EmailAddress};
 use chasqui_directory::{AccountState, Services};
 use clap::{ArgGroup, Args, Subcommand};
 
@@ -32,13 +33,28 @@ pub enum DomainCommand {
         #[command(flatten)]
         options: AdminOptions,
     },
+    /// Change a domain.
+    #[command(group = ArgGroup::new("change").required(true).args(["catch_all", "no_catch_all"]))]
+    Set {
+        /// The domain.
+        domain: DomainName,
+        /// The address that receives what is sent to unknown addresses of the domain.
+        #[arg(long, value_name = "ADDRESS")]
+        catch_all: Option<EmailAddress>,
+        /// Refuse unknown addresses.
+        #[arg(long)]
+        no_catch_all: bool,
+        /// Which database, and how to print.
+        #[command(flatten)]
+        options: AdminOptions,
+    },
     /// List the domains.
     List {
         /// Which database, and how to print.
         #[command(flatten)]
         options: AdminOptions,
     },
-    /// Remove a domain that has no accounts and no aliases left.
+    /// Remove a domain that has neither accounts nor aliases left.
     Remove {
         /// The domain.
         domain: DomainName,
@@ -88,10 +104,11 @@ pub enum UserCommand {
     },
     /// Add accounts from a CSV file.
     ///
-    /// The file has four columns: address, password, quota, node. The first line may name them.
-    /// The password may be in clear (it is hashed before it is kept) or a PHC string that starts
-    /// with `$argon2`. An empty quota means none. Each line that cannot be imported is named with
-    /// its number and the reason; the other lines are imported.
+    /// The file has four columns: address, password, quota, node. The first line may name them. A
+    /// password is in clear, and hashed before it is kept, or an Argon2 hash that begins with
+    /// `$argon2`; without one nobody can log in. An empty quota means no limit, and an empty node the
+    /// one with the fewest accounts. Each line that cannot be imported is named with its number and
+    /// the reason, and the other lines are imported; the exit code is then 1.
     Import(ImportArguments),
 }
 
@@ -112,7 +129,7 @@ pub struct PasswordSource {
 pub struct UserAddArguments {
     /// The account's address, for example `ana@ejemplo.gob.ve`.
     pub address: EmailAddress,
-    /// The storage node that owns the mailbox. It may be left out while the directory knows only one.
+    /// The storage node that owns the mailbox. By default the one with the fewest accounts.
     #[arg(long, value_name = "NAME")]
     pub node: Option<String>,
     /// The most that the mailbox may hold, for example `7GB`. Without it there is no limit.
@@ -162,9 +179,6 @@ pub struct UserSetArguments {
 pub struct ImportArguments {
     /// The CSV file, or `-` for standard input.
     pub file: PathBuf,
-    /// Check every line, and change nothing.
-    #[arg(long)]
-    pub dry_run: bool,
     /// Which database, and how to print.
     #[command(flatten)]
     pub options: AdminOptions,
@@ -209,8 +223,10 @@ pub enum AliasCommand {
 /// `chasqui node …`
 #[derive(Subcommand, Debug)]
 pub enum NodeCommand {
-    /// Add a storage node, or change the addresses of one.
-    Add(NodeAddArguments),
+    /// Add a storage node, so that accounts can be put on it.
+    Add(NodeArguments),
+    /// Change the addresses of a storage node.
+    Set(NodeArguments),
     /// List the storage nodes.
     List {
         /// Which database, and how to print.
@@ -219,9 +235,9 @@ pub enum NodeCommand {
     },
 }
 
-/// `chasqui node add`
+/// `chasqui node add` and `chasqui node set`
 #[derive(Args, Debug)]
-pub struct NodeAddArguments {
+pub struct NodeArguments {
     /// The node's name, as accounts refer to it.
     pub name: String,
     /// Where the node takes messages, as `host:port` or `unix:/path`.

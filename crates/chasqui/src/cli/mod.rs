@@ -9,7 +9,7 @@ mod site;
 use std::path::PathBuf;
 
 pub use admin::{
-    AdminOptions, AliasCommand, DomainCommand, ImportArguments, NodeAddArguments, NodeCommand, PasswordSource,
+    AdminOptions, AliasCommand, DomainCommand, ImportArguments, NodeArguments, NodeCommand, PasswordSource,
     UserAddArguments, UserCommand, UserSetArguments,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -93,7 +93,7 @@ pub enum Command {
 #[derive(Args, Debug)]
 pub struct RoleArguments {
     /// The role's configuration file. `chasqui config example ROLE` prints one with every key.
-    #[arg(long, value_name = "FILE", env = "CHASQUI_CONFIG")]
+    #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
     /// How and where the log is written.
     #[command(flatten)]

@@ -45,6 +45,11 @@ pub fn ca(dir: &Path) -> PathBuf {
     dir.join("ca.pem")
 }
 
+/// The file of the user database.
+pub fn database(dir: &Path) -> PathBuf {
+    dir.join("directory.sqlite")
+}
+
 /// Makes what is missing and writes the configuration files.
 pub fn write(dir: &Path, ports: Ports) -> anyhow::Result<()> {
     certificates(dir)?;
@@ -103,7 +108,7 @@ fn directory(dir: &Path, ports: Ports, name: &str, which: &str) -> String {
         listen = ports.inner(name),
         keys = quoted(&dir.join("directory.keys")),
         metrics = ports.metrics(name),
-        database = quoted(&dir.join("directory.sqlite")),
+        database = quoted(&database(dir)),
         tls = tls(dir, name),
     )
 }
@@ -162,8 +167,8 @@ fn proxy(dir: &Path, ports: Ports) -> String {
 fn ask(dir: &Path, ports: Ports) -> String {
     format!(
         "[directory]\nservers = [\"{}\", \"{}\"]\nkeys = {}\n",
-        named(ports.inner("directory1").port()),
-        named(ports.inner("directory2").port()),
+        ports.inner("directory1"),
+        ports.inner("directory2"),
         quoted(&dir.join("directory.keys"))
     )
 }
@@ -187,11 +192,6 @@ fn public_tls(dir: &Path) -> String {
         quoted(&pki.join("public.crt")),
         quoted(&pki.join("public.key"))
     )
-}
-
-/// An end point as other roles dial it.
-pub fn named(port: u16) -> String {
-    format!("127.0.0.1:{port}")
 }
 
 /// A path as a TOML string.

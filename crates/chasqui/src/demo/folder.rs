@@ -77,6 +77,11 @@ impl Folder {
         (content.version == VERSION && content.path == self.path).then_some(content.port_base)
     }
 
+    /// Whether the folder was never complete.
+    pub fn is_new(&self) -> bool {
+        self.content.is_none()
+    }
+
     /// Notes that everything in the folder is complete.
     pub fn prepared(&mut self, port_base: u16) -> anyhow::Result<()> {
         let content = Content { version: VERSION, port_base, path: self.path.clone() };

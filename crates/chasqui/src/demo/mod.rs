@@ -84,7 +84,7 @@ async fn start(arguments: &DemoArguments) -> anyhow::Result<(Site, Fleet)> {
     let dir = folder.path().to_owned();
     if folder.prepared_for() != Some(arguments.port_base) {
         files::write(&dir, ports)?;
-        accounts::fill(&dir, ports).await?;
+        accounts::fill(&dir, ports, folder.is_new()).await?;
         folder.prepared(arguments.port_base)?;
     }
     let fleet = Fleet::bind(&dir).await?.start();

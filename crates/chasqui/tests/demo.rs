@@ -1,0 +1,224 @@
+//! `chasqui demo`: a whole site, from its first start to yesterday's mail.
+
+mod common;
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use common::{PATIENCE, Running, chasqui, json, refusal, run, stdout};
+use serde_json::Value;
+
+/// A base at which every port of a demo is free now.
+fn free_base() -> u16 {
+    let offsets = [25, 110, 143, 993, 995, 1024, 1110, 1143, 1701, 1702, 2024, 2110, 2143, 9101, 9102, 9103, 9104, 9105, 9106];
+    // Below the range from which the system gives ports to clients; another start for each process of the test run.
+    let start = 10_000 + (std::process::id() % 900) as u16 * 13;
+    let mut bases = (0..1000).map(|n| 10_000 + (start - 10_000 + n * 17) % 13_000);
+    bases.find(|base| offsets.iter().all(|offset| TcpListener::bind(("127.0.0.1", base + offset)).is_ok())).unwrap()
+}
+
+fn demo(dir: &Path, base: u16, more: &[&str]) -> std::process::Command {
+    let mut command = chasqui();
+    command.args(["demo", "--json", "--dir", dir.to_str().unwrap(), "--port-base", &base.to_string()]).args(more);
+    command
+}
+
+fn start(dir: &Path, base: u16, more: &[&str]) -> (Running, Value) {
+    let mut running = Running::start(&mut demo(dir, base, more));
+    let line = running.line();
+    let ready = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
+    (running, ready)
+}
+
+/// A conversation in lines.
+struct Talk(BufReader<TcpStream>);
+
+impl Talk {
+    fn with(address: &Value) -> Self {
+        let stream = TcpStream::connect(address.as_str().unwrap()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self(BufReader::new(stream))
+    }
+
+    fn say(&mut self, line: &str) {
+        write!(self.0.get_mut(), "{line}\r\n").unwrap();
+    }
+
+    /// Reads until a line that begins with `what`.
+    fn until(&mut self, what: &str) -> String {
+        let mut all = String::new();
+        loop {
+            let mut line = String::new();
+            assert!(self.0.read_line(&mut line).unwrap() > 0, "no {what} in {all}");
+            let found = line.starts_with(what);
+            all.push_str(&line);
+            if found {
+                return all;
+            }
+        }
+    }
+}
+
+fn send(ready: &Value, to: &str, subject: &str) {
+    let mut smtp = Talk::with(&ready["endpoints"]["smtp"]);
+    smtp.until("220 ");
+    smtp.say("EHLO localhost");
+    smtp.until("250 ");
+    for (command, reply) in [("MAIL FROM:<ana@otro.test>", "250"), (&format!("RCPT TO:<{to}>"), "250"), ("DATA", "354")] {
+        smtp.say(command);
+        smtp.until(reply);
+    }
+    smtp.say(&format!("Subject: {subject}\r\n\r\nHola.\r\n."));
+    smtp.until("250");
+    smtp.say("QUIT");
+    smtp.until("221");
+}
+
+fn inbox(ready: &Value, account: &str) -> String {
+    let mut imap = Talk::with(&ready["endpoints"]["imap"]);
+    imap.until("* OK");
+    imap.say(&format!("a LOGIN {account} chasqui-demo"));
+    imap.until("a OK");
+    imap.say("b SELECT INBOX");
+    imap.until("b OK");
+    imap.say("c FETCH 1:* BODY.PEEK[HEADER.FIELDS (SUBJECT)]");
+    let fetched = imap.until("c ");
+    imap.say("d LOGOUT");
+    imap.until("d OK");
+    fetched
+}
+
+#[test]
+fn a_demo_delivers_to_both_nodes_and_finds_yesterdays_mail() {
+    let outer = tempfile::tempdir().unwrap();
+    let dir = outer.path().join("mi demo");
+    let base = free_base();
+    let (mut running, ready) = start(&dir, base, &[]);
+    assert_eq!(ready["accounts"].as_array().unwrap().len(), 4);
+    for service in ready["endpoints"].as_object().unwrap().values() {
+        TcpStream::connect(service.as_str().unwrap()).unwrap();
+    }
+    send(&ready, "ana@ejemplo.test", "uno");
+    send(&ready, "beto+tag@ejemplo.test", "dos");
+    assert!(inbox(&ready, "ana@ejemplo.test").contains("Subject: uno"));
+    assert!(inbox(&ready, "beto@ejemplo.test").contains("Subject: dos"));
+
+    // The operator's commands find the database, and what they change is seen within a second, without a restart.
+    let config = ready["configs"]["directory1"].as_str().unwrap();
+    let listed = json(&run(&["user", "list", "--json", "--config", config]));
+    let nodes: std::collections::BTreeSet<_> = listed.as_array().unwrap().iter().map(|u| u["node"].as_str().unwrap()).collect();
+    assert_eq!(nodes.into_iter().collect::<Vec<_>>(), ["storage1", "storage2"]);
+    stdout(&run(&["alias", "add", "todos@ejemplo.test", "carla@ejemplo.test", "diego@ejemplo.test", "--config", config]));
+    std::thread::sleep(Duration::from_secs(1));
+    send(&ready, "todos@ejemplo.test", "tres");
+    assert!(inbox(&ready, "carla@ejemplo.test").contains("Subject: tres"));
+    assert!(inbox(&ready, "diego@ejemplo.test").contains("Subject: tres"));
+
+    // Another demo cannot take the folder, nor the ports.
+    assert!(refusal(&demo(&dir, base, &[]).output().unwrap()).contains("another demo is running"));
+    assert!(refusal(&demo(&dir, base, &["--fresh"]).output().unwrap()).contains("another demo is running"));
+    let other = outer.path().join("otra");
+    assert!(refusal(&demo(&other, base, &[]).output().unwrap()).contains("already listens"));
+
+    running.signal("INT");
+    assert_eq!(running.ended(), Some(0));
+
+    // The next start finds the mail, also at other ports.
+    let (mut running, ready) = start(&dir, free_base(), &[]);
+    assert!(inbox(&ready, "ana@ejemplo.test").contains("Subject: uno"));
+    send(&ready, "beto@ejemplo.test", "cuatro");
+    assert!(inbox(&ready, "beto@ejemplo.test").contains("Subject: cuatro"));
+    running.signal("TERM");
+    assert_eq!(running.ended(), Some(0));
+
+    let (mut running, ready) = start(&dir, free_base(), &["--fresh"]);
+    assert!(!inbox(&ready, "ana@ejemplo.test").contains("Subject: uno"));
+    running.signal("TERM");
+    assert_eq!(running.ended(), Some(0));
+}
+
+#[test]
+fn each_role_starts_alone_from_the_demos_files() {
+    let outer = tempfile::tempdir().unwrap();
+    let dir = outer.path().join("demo");
+    let (mut running, ready) = start(&dir, free_base(), &[]);
+    running.signal("TERM");
+    assert_eq!(running.ended(), Some(0));
+    let mut roles: Vec<Running> = Vec::new();
+    for (role, name) in [
+        ("directory", "directory1"),
+        ("directory", "directory2"),
+        ("storage", "storage1"),
+        ("storage", "storage2"),
+        ("mx", "mx"),
+        ("proxy", "proxy"),
+    ] {
+        roles.push(Running::start(chasqui().args([role, "--log", "error", "--config", ready["configs"][name].as_str().unwrap()])));
+    }
+    for page in ready["metrics"].as_object().unwrap().values() {
+        let address = page.as_str().unwrap().trim_start_matches("http://").trim_end_matches("/metrics").to_owned();
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(&address).is_err() {
+            assert!(Instant::now() < deadline, "{address} is not served");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    send(&ready, "diego@ejemplo.test", "aparte");
+    assert!(inbox(&ready, "diego@ejemplo.test").contains("Subject: aparte"));
+    for role in roles.iter_mut().rev() {
+        role.signal("TERM");
+        assert_eq!(role.ended(), Some(0));
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_used_is_refused_with_one_sentence() {
+    let outer = tempfile::tempdir().unwrap();
+    let file = outer.path().join("archivo");
+    std::fs::write(&file, "x").unwrap();
+    assert!(refusal(&demo(&file.join("demo"), free_base(), &[]).output().unwrap()).contains("cannot be used"));
+    let foreign = outer.path().join("tesis");
+    std::fs::create_dir(&foreign).unwrap();
+    std::fs::write(foreign.join("capitulo1.txt"), "x").unwrap();
+    assert!(refusal(&demo(&foreign, free_base(), &["--fresh"]).output().unwrap()).contains("no demo of ours"));
+    assert!(foreign.join("capitulo1.txt").exists());
+}
+
+#[test]
+fn a_damaged_database_is_refused_with_one_sentence() {
+    let outer = tempfile::tempdir().unwrap();
+    let dir = outer.path().join("demo");
+    let base = free_base();
+    let (mut running, _) = start(&dir, base, &[]);
+    running.signal("TERM");
+    assert_eq!(running.ended(), Some(0));
+    for tail in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(dir.join(format!("directory.sqlite{tail}")));
+    }
+    std::fs::write(dir.join("directory.sqlite"), "no database ".repeat(1000)).unwrap();
+    let text = refusal(&demo(&dir, base, &[]).output().unwrap());
+    assert!(text.contains("directory.sqlite"), "{text}");
+    // And it is not half started: the first port is free.
+    TcpListener::bind(("127.0.0.1", base + 25)).unwrap();
+}
+
+#[test]
+fn people_get_a_table_and_three_commands() {
+    let outer = tempfile::tempdir().unwrap();
+    let dir = outer.path().join("demo");
+    let base = free_base();
+    let mut running = Running::start(chasqui().args(["demo", "--dir", dir.to_str().unwrap(), "--port-base", &base.to_string()]));
+    let mut text = String::new();
+    while !text.contains("Ctrl-C") {
+        let line = running.line();
+        assert!(!line.is_empty(), "{text}");
+        text.push_str(&line);
+    }
+    for expected in [format!("smtp://localhost:{}", base + 25), format!("imaps://localhost:{}", base + 993), format!("pop3s://localhost:{}", base + 995), "--cacert".into(), "chasqui-demo".into(), "ana@ejemplo.test".into()] {
+        assert!(text.contains(&expected), "{expected} in {text}");
+    }
+    running.signal("INT");
+    assert_eq!(running.ended(), Some(0));
+}
