@@ -1,0 +1,4 @@
+//! The directory role.
+mod replay;
+/// x
+pub struct DirectoryService;
