@@ -16,6 +16,7 @@
 //! (RFC 5258), SPECIAL-USE (RFC 6154), MOVE (RFC 6851), QUOTA (RFC 9208). What is wrong in syntax is `BAD`; what is
 //! understood but cannot be done is `NO` (RFC 3501 §7.1).
 
+mod capability;
 pub mod client;
 mod command;
 mod date;
@@ -28,6 +29,7 @@ mod sequence;
 mod structure;
 pub mod write;
 
+pub use capability::CAPABILITIES;
 pub use command::{
     AppendMessage, Command, CommandBody, FetchItem, FetchRequest, Flag, FlagMode, Identity, ListOption,
     ListRequest, ListReturn, Numbering, SearchKey, SearchRequest, Section, SectionText, Sensitive,
