@@ -5,7 +5,8 @@ use chasqui_base::net::Endpoint;
 use chasqui_directory::{Node, Services};
 use chasqui_imap::client::authenticate_external;
 use chasqui_imap::{
-    Code, Command, CommandBody, CommandReader, Event, Limits as WireLimits, LineEvent, Reply, Tag,
+    CAPABILITIES, Code, Command, CommandBody, CommandReader, Event, Limits as WireLimits, LineEvent, Reply,
+    Tag,
 };
 // The exchanges of SASL are the same in both protocols; only their framing differs.
 use chasqui_pop3::{Exchange, Mechanism, Progress, SaslError};
@@ -34,11 +35,6 @@ enum State {
     /// The stream cannot be understood any more.
     Over,
 }
-
-/// What the storage nodes offer, before and after the log-in alike: clients that ask once only (RFC 3501 §6.1.1 lets them) see
-/// everything.
-const CAPABILITIES: &str =
-    "IMAP4rev1 LITERAL+ SASL-IR ID ENABLE IDLE NAMESPACE UIDPLUS MOVE UNSELECT SPECIAL-USE QUOTA";
 
 /// The proxy's own tag towards storage nodes, in place of the client's.
 const TAG: &str = "P";
@@ -311,6 +307,7 @@ impl Imap {
     }
 
     fn capabilities(&self) -> String {
+        // What the nodes will offer, so that a client which asks only once knows everything.
         let mut list = CAPABILITIES.to_owned();
         if self.offer.start_tls && !self.offer.tls_active {
             list.push_str(" STARTTLS");
