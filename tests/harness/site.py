@@ -291,12 +291,12 @@ def find_ca(folder):
     raise AssertionError(f"no ca.pem below {folder}")
 
 
-def command(folder, *arguments, input=None, check=True, config=True):
+def command(folder, *arguments, input=None, check=True, config=True, timeout=120):
     """Runs an operator's command on the database of the site in `folder`."""
     words = [binary(), *map(str, arguments)]
     if config:
         words += ["--config", str(folder / "directory.toml")]
-    done = subprocess.run(words, input=input, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(words, input=input, capture_output=True, text=True, timeout=timeout)
     if check and done.returncode != 0:
         raise AssertionError(f"{' '.join(words)} failed:\n{done.stdout}{done.stderr}")
     return done

@@ -22,6 +22,9 @@ struct Account {
     /// Authority to trust; TLS from the first byte if given.
     #[arg(long)]
     ca: Option<PathBuf>,
+    /// What the users' names begin with.
+    #[arg(long, default_value = "u")]
+    prefix: String,
     /// Users `u0`, `u1`, … to log in as.
     #[arg(long, default_value_t = 100)]
     users: u64,
@@ -41,7 +44,7 @@ impl Account {
             bail!("unexpected greeting: {greeting}");
         }
         let user = number % self.users;
-        let command = format!("a LOGIN u{user}@{} {}\r\n", self.domain, self.password);
+        let command = format!("a LOGIN {}{user}@{} {}\r\n", self.prefix, self.domain, self.password);
         client.send(command.as_bytes()).await?;
         tagged(&mut client, "a").await?;
         Ok(client)

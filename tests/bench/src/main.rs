@@ -8,6 +8,7 @@
 //! on a machine with few cores most of the time goes to the server that is measured.
 
 mod backend;
+mod directory;
 mod imap;
 mod ldap;
 mod measure;
@@ -34,6 +35,8 @@ enum Work {
     ImapIdle(imap::Idle),
     /// Search for addresses on a slapd over persistent connections.
     Ldap(ldap::Searches),
+    /// Look up addresses at Chasqui's directory.
+    Directory(directory::LookUps),
     /// Serve a trivial IMAP store and nginx's `auth_http`, to measure proxies without the store behind them.
     Backend(backend::Trivial),
 }
@@ -47,6 +50,7 @@ fn main() -> Result<()> {
             Work::ImapSessions(load) => load.run().await,
             Work::ImapIdle(load) => load.run().await,
             Work::Ldap(load) => load.run().await,
+            Work::Directory(load) => load.run().await,
             Work::Backend(server) => server.run().await,
         }
     })

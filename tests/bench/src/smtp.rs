@@ -31,6 +31,9 @@ pub struct Load {
     /// Size of a message in octets.
     #[arg(long, default_value_t = 10_240)]
     size: usize,
+    /// What the recipients' names begin with.
+    #[arg(long, default_value = "u")]
+    prefix: String,
     /// Recipients `u0`, `u1`, … to spread the messages over.
     #[arg(long, default_value_t = 1000)]
     users: u64,
@@ -53,7 +56,7 @@ impl Load {
         let mut connections = Vec::new();
         for number in 0..self.connections {
             let (work, target, body) = (work.clone(), target.clone(), body.clone());
-            let (lmtp, users, domain) = (self.lmtp, self.users, self.domain.clone());
+            let (lmtp, users, prefix, domain) = (self.lmtp, self.users, self.prefix.clone(), self.domain.clone());
             connections.push(tokio::spawn(async move {
                 let mut client = open(&target, number, lmtp).await?;
                 let mut times = Vec::new();
@@ -61,7 +64,7 @@ impl Load {
                     let begun = Instant::now();
                     // Neighbouring messages go to different accounts, as mail from the world does.
                     let user = message.wrapping_mul(7919) % users;
-                    send(&mut client, message, &format!("u{user}@{domain}"), &body).await?;
+                    send(&mut client, message, &format!("{prefix}{user}@{domain}"), &body).await?;
                     times.push(begun.elapsed());
                 }
                 client.send(b"QUIT\r\n").await?;
