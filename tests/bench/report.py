@@ -6,6 +6,7 @@ import pathlib
 import platform
 import statistics
 import subprocess
+import time
 
 FINDINGS = pathlib.Path(__file__).resolve().parent / "findings.md"
 

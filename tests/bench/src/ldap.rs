@@ -123,11 +123,11 @@ fn search(id: u32, base: &str, mail: &str) -> Vec<u8> {
     let attributes = [value(0x04, b"mail"), value(0x04, b"l"), value(0x04, b"employeeNumber")].concat();
     let body = [
         value(0x04, base.as_bytes()),
-        value(0x0a, &[2]),    // wholeSubtree
-        value(0x0a, &[0]),    // neverDerefAliases
-        value(0x02, &[0]),    // no size limit
-        value(0x02, &[0]),    // no time limit
-        value(0x01, &[0]),    // types and values
+        value(0x0a, &[2]), // wholeSubtree
+        value(0x0a, &[0]), // neverDerefAliases
+        value(0x02, &[0]), // no size limit
+        value(0x02, &[0]), // no time limit
+        value(0x01, &[0]), // types and values
         filter,
         value(0x30, &attributes),
     ]
@@ -154,7 +154,8 @@ fn message(bytes: &[u8]) -> Result<Option<(usize, u32, u8)>> {
     }
     let inside = &bytes[header..header + contents];
     let Some((id_header, id_length)) = length(inside) else { bail!("a message without an id") };
-    let id = inside[id_header..id_header + id_length].iter().fold(0u32, |id, &byte| id << 8 | u32::from(byte));
+    let id =
+        inside[id_header..id_header + id_length].iter().fold(0u32, |id, &byte| id << 8 | u32::from(byte));
     Ok(Some((header + contents, id, inside[id_header + id_length])))
 }
 

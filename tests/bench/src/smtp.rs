@@ -56,7 +56,8 @@ impl Load {
         let mut connections = Vec::new();
         for number in 0..self.connections {
             let (work, target, body) = (work.clone(), target.clone(), body.clone());
-            let (lmtp, users, prefix, domain) = (self.lmtp, self.users, self.prefix.clone(), self.domain.clone());
+            let (lmtp, users, prefix, domain) =
+                (self.lmtp, self.users, self.prefix.clone(), self.domain.clone());
             connections.push(tokio::spawn(async move {
                 let mut client = open(&target, number, lmtp).await?;
                 let mut times = Vec::new();
@@ -128,7 +129,9 @@ fn body(size: usize) -> Vec<u8> {
         Date: Thu, 01 Jan 2026 00:00:00 +0000\r\nMIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\n"
         .to_vec();
     while text.len() < size {
-        text.extend_from_slice(b"The relay runner carried the message to the next post, and so on to Cusco.\r\n");
+        text.extend_from_slice(
+            b"The relay runner carried the message to the next post, and so on to Cusco.\r\n",
+        );
     }
     text.extend_from_slice(b".\r\n");
     text
