@@ -141,6 +141,9 @@ impl Config {
                 "no listener is configured: set imap, imaps, pop3 or pop3s",
             ));
         }
+        if self.metrics.as_ref().is_some_and(|address| !address.is_local()) {
+            return Err(StartError::value("metrics", "must be on loopback or a UNIX socket"));
+        }
         let limits = [
             ("limits.connections", self.limits.connections),
             ("limits.per_address", self.limits.per_address),
@@ -227,5 +230,40 @@ impl Default for GuessingConfig {
             addresses: 65_536,
             trusted_networks: Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chasqui_base::config;
+
+    #[test]
+    fn the_example_is_a_configuration_that_is_accepted() {
+        let text = config::example::<Config>("proxy");
+        for key in ["plaintext_login", "[guessing]", "first_delay", "[timeouts]", "proxy_networks"] {
+            assert!(text.contains(key), "{key} in {text}");
+        }
+        config::parse::<Config>(&text, "example").unwrap().check().unwrap();
+    }
+
+    #[test]
+    fn values_that_cannot_work_are_refused_with_their_key() {
+        let refused = |change: fn(&mut Config), key: &str| {
+            let mut config = Config::default();
+            change(&mut config);
+            let error = config.check().unwrap_err().to_string();
+            assert!(error.contains(&format!("`{key}`")), "{key}: {error}");
+        };
+        refused(|config| config.limits.connections = 0, "limits.connections");
+        refused(|config| config.limits.per_address = 0, "limits.per_address");
+        refused(|config| config.limits.log_ins = 0, "limits.log_ins");
+        refused(|config| config.limits.command = ByteSize(10), "limits.command");
+        refused(|config| config.timeouts.idle = Span::secs(0), "timeouts.idle");
+        refused(|config| config.guessing.half_life = Span::secs(0), "guessing.half_life");
+        refused(|config| config.pop3s = vec!["127.0.0.1:995".parse().unwrap()], "pop3s");
+        refused(|config| config.pop3 = vec!["192.0.2.1:110".parse().unwrap()], "pop3");
+        refused(|config| (config.imap, config.pop3) = (Vec::new(), Vec::new()), "imap");
+        refused(|config| config.metrics = Some("192.0.2.1:9106".parse().unwrap()), "metrics");
     }
 }

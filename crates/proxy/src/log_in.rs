@@ -45,7 +45,8 @@ impl Attempt<'_> {
         let _waiting = self.shared.metrics.waiting();
         let endpoint = D::endpoint(&record.node);
         let storage = self.connect(endpoint).await?;
-        self.open(dialogue, &record, endpoint, storage).await
+        let (storage, to_client) = self.open(dialogue, &record, endpoint, storage).await?;
+        Ok(Opened { record, storage, to_client })
     }
 
     /// Refuses who has failed too often.
@@ -107,7 +108,7 @@ impl Attempt<'_> {
         record: &AccountRecord,
         endpoint: &Endpoint,
         mut storage: Stream,
-    ) -> Result<Opened, Refusal> {
+    ) -> Result<(Stream, Vec<u8>), Refusal> {
         let begun = Instant::now();
         let mut received = Vec::new();
         let timeouts = &self.settings.timeouts;
@@ -115,7 +116,7 @@ impl Attempt<'_> {
         let answer = tokio::time::timeout(timeouts.open_mailbox.get(), opening).await;
         self.shared.metrics.step(Step::Open, begun.elapsed());
         let broken = match answer {
-            Ok(Ok(Answer::Opened(to_client))) => return Ok(Opened { storage, to_client }),
+            Ok(Ok(Answer::Opened(to_client))) => return Ok((storage, to_client)),
             Ok(Ok(Answer::Refused(reason))) => return Err(Refusal::Node(reason)),
             Ok(Ok(_)) => "it does not speak as a storage node does".to_owned(),
             Ok(Err(error)) => error.to_string(),
@@ -178,7 +179,14 @@ impl Attempt<'_> {
             Err(Refusal::Node(_)) => Outcome::NodeRefused,
         };
         self.shared.metrics.log_in(protocol, result);
-        let (protocol, login) = (protocol.as_str(), self.credentials.login());
-        info!(session = format_args!("{id:x}"), protocol, peer = %ip, tls, user = login, ?result, "log-in");
+        let (protocol, user) = (protocol.as_str(), self.credentials.login());
+        let session = format_args!("{id:x}");
+        match decided {
+            Ok(Opened { record, .. }) => {
+                let (account, node) = (&record.account, &record.node.name);
+                info!(session, protocol, peer = %ip, tls, user, ?result, %account, node, "log-in");
+            }
+            Err(_) => info!(session, protocol, peer = %ip, tls, user, ?result, "log-in"),
+        }
     }
 }

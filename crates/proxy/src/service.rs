@@ -153,7 +153,8 @@ impl Service {
 }
 
 impl Settings {
-    fn of(config: &Config) -> Self {
+    /// The sessions' part of a configuration.
+    pub(crate) fn of(config: &Config) -> Self {
         Self {
             limits: config.limits.clone(),
             timeouts: config.timeouts.clone(),

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use chasqui_base::Lifecycle;
 use chasqui_base::net::{Peer, Stream, relay};
+use chasqui_directory::AccountRecord;
 use tokio::io::AsyncWriteExt;
 use tracing::{debug, info};
 
@@ -157,6 +158,8 @@ const FLUSH_AT: usize = 4096;
 
 /// An open mailbox: the connection to its node, and what the node has said to the client.
 pub struct Opened {
+    /// Whose it is, and at which node.
+    pub record: AccountRecord,
     /// The node, from now on in the client's hands.
     pub storage: Stream,
     /// The reply to the log-in.
@@ -168,7 +171,7 @@ async fn hand_over<D: Dialogue>(
     session: Session,
     settings: &Settings,
     mut client: Stream,
-    Opened { mut storage, mut to_client }: Opened,
+    Opened { mut storage, mut to_client, .. }: Opened,
 ) -> Option<LoggedIn> {
     let mut pipelined = dialogue.take_input();
     if !pipelined.is_empty() {

@@ -5,8 +5,11 @@ use std::time::Duration;
 use chasqui_base::{RoleService, Span};
 use chasqui_directory::Services;
 
+use tokio::io::AsyncWriteExt;
+
 use super::node::{self, Mood};
 use super::{Client, PASSWORD, Site};
+use crate::config::PlaintextLogin;
 
 const ANA: &str = "ana@ejemplo.test";
 
@@ -193,6 +196,74 @@ async fn connections_over_the_limit_are_told_and_closed() {
     first.line().await;
     let mut second = site.connect("imap").await;
     assert!(second.line().await.starts_with("* BYE [UNAVAILABLE] ") && second.is_closed().await);
+}
+
+/// PROXY protocol v2, PROXY command, TCP over IPv4.
+fn proxy_header(client: [u8; 4]) -> Vec<u8> {
+    let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
+    header.extend_from_slice(&client);
+    header.extend_from_slice(&[127, 0, 0, 1, 0x30, 0x39, 0, 143]);
+    header
+}
+
+#[tokio::test]
+async fn a_client_behind_a_balancer_counts_as_itself_and_not_as_local() {
+    let site = Site::start(|config| {
+        config.proxy_networks = vec!["127.0.0.0/8".parse().unwrap()];
+        config.plaintext_login = PlaintextLogin::Loopback;
+        config.guessing.address_refused_after = 2;
+    });
+    let mut client = site.connect("imap").await;
+    client.stream.write_all(&proxy_header([192, 0, 2, 7])).await.unwrap();
+    assert!(client.line().await.contains(" LOGINDISABLED]"));
+    // Without the header it is no session at all.
+    let mut bare = site.connect("imap").await;
+    bare.send("a CAPABILITY\r\nb CAPABILITY\r\n").await;
+    assert!(bare.is_closed().await);
+}
+
+#[tokio::test]
+async fn one_address_that_guesses_is_refused_and_others_are_not() {
+    let site = Site::start(|config| {
+        config.proxy_networks = vec!["127.0.0.0/8".parse().unwrap()];
+        config.plaintext_login = PlaintextLogin::Always;
+        config.guessing.address_refused_after = 3;
+    });
+    site.account(ANA, &node::start(Mood::Willing, None).0);
+    let from = async |ip: [u8; 4]| {
+        let mut client = site.connect("imap").await;
+        client.stream.write_all(&proxy_header(ip)).await.unwrap();
+        client.line().await;
+        client
+    };
+    let mut guesser = from([192, 0, 2, 7]).await;
+    for n in 0..3 {
+        guesser.ask(&format!("a LOGIN user{n}@ejemplo.test guess")).await;
+    }
+    assert!(guesser.ask(&format!("b LOGIN {ANA} {PASSWORD}")).await.starts_with("b NO [LIMIT] "));
+    let mut other = from([192, 0, 2, 8]).await;
+    assert!(other.ask(&format!("c LOGIN {ANA} {PASSWORD}")).await.starts_with("c OK "));
+}
+
+#[tokio::test]
+async fn what_lasts_of_a_session_is_small() {
+    let registry = &mut prometheus_client::registry::Registry::default();
+    let config = crate::Config::default();
+    let guessing = crate::guessing::Guessing::new(config.guessing.clone(), std::time::Instant::now());
+    let settings = crate::shared::Settings::of(&config);
+    let metrics = crate::metrics::Metrics::new(registry);
+    let directory = Arc::new(super::Table::default());
+    let shared = Arc::new(crate::shared::Shared::new(settings, None, None, directory, guessing, metrics));
+    let (stream, _) = chasqui_base::net::Stream::pair().unwrap();
+    let peer = chasqui_base::net::Peer { address: None, local: true };
+    let session = crate::session::serve::<crate::imap::Imap>(
+        shared,
+        chasqui_base::Lifecycle::new(),
+        stream,
+        peer,
+        false,
+    );
+    assert!(size_of_val(&session) <= 1024, "{} octets", size_of_val(&session));
 }
 
 #[tokio::test]
