@@ -48,7 +48,7 @@ class Ours:
         for proxy in ("proxy", "plain"):
             site.set(proxy, "limits.per_address", "50000")
             site.set(proxy, "plaintext_login", '"always"')
-        site.set("mx", "limits.per_address", "10000")
+        site.set("mx", "limits.connections_per_address", "10000")
 
         site.run("domain", "add", DOMAIN)
         for node, number in (("trivial", trivial_port), ):

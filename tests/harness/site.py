@@ -114,10 +114,10 @@ class Process:
     def signal(self, number):
         self.child.send_signal(number)
 
-    def stop(self, patience=45.0, number=signal.SIGTERM):
+    def stop(self, patience=45.0, number=None):
         """Ends it politely; returns its exit code."""
         if self.running():
-            self.signal(number)
+            self.signal(number or signal.SIGTERM)
         try:
             return self.child.wait(patience)
         except subprocess.TimeoutExpired:
