@@ -1,10 +1,9 @@
 """mbsync and fetchmail synchronise whole mailboxes, both ways."""
 
-import pathlib
 import subprocess
 
 from common import PASSWORD, Test, account, address
-from harness.clients import contents, imap, message, ok, quoted, send, without_trace
+from harness.clients import contents, imap, message, ok, send, without_trace
 from harness.site import scratch
 from harness.suite import need
 
@@ -69,7 +68,8 @@ SyncState *
             filed = message("archivado")
             ok(client.append("Trabajo/2026", r"(\Seen)", None, filed))
         self.sync()
-        self.assertEqual([normal(without_trace(text.replace(b"\n", b"\r\n"))) for text in self.local("INBOX")], sorted(map(normal, sent)))
+        found = [normal(without_trace(text.replace(b"\n", b"\r\n"))) for text in self.local("INBOX")]
+        self.assertEqual(sorted(found), sorted(map(normal, sent)))
         self.assertEqual(self.local("Trabajo/2026"), [normal(filed)])
 
     def test_local_folders_mail_and_flags_go_up(self):

@@ -115,7 +115,8 @@ def pop3(site, user, password=PASSWORD, tls=True):
         client.pass_(password)
         yield client
     finally:
-        with contextlib.suppress(poplib.error_proto, OSError):
+        # After `close` poplib has no connection left to say QUIT on.
+        with contextlib.suppress(poplib.error_proto, OSError, AttributeError):
             client.quit()
 
 

@@ -72,10 +72,10 @@ class _Result(unittest.TestResult):
 
 def sentence(test):
     """`test_mail_for_ana_arrives` → "mail for ana arrives"."""
-    name = getattr(test, "_testMethodName", None)
-    if name is None and hasattr(test, "test_case"):
-        name = f"{test.test_case._testMethodName} {test._subDescription()}"
-    return (name or str(test)).removeprefix("test_").replace("_", " ")
+    part = ""
+    if hasattr(test, "test_case"):
+        test, part = test.test_case, f" {test._subDescription()}"
+    return (getattr(test, "_testMethodName", str(test)) + part).removeprefix("test_").replace("_", " ")
 
 
 def main(folder, description, options=()):
