@@ -25,7 +25,7 @@ pub struct Config {
     /// Where passwords are accepted without TLS. Default: `"loopback"`.
     pub plaintext_login: PlaintextLogin,
     /// Networks of balancers that begin each connection with a PROXY protocol v2 header; from other addresses such a
-    /// header is an error. Default: none.
+    /// header is an error. Changes take effect at a restart. Default: none.
     pub proxy_networks: Vec<IpNetwork>,
     /// How many, how long, how often. All sizes are of what one client may ask before it has logged in.
     pub limits: Limits,
@@ -61,9 +61,10 @@ pub enum PlaintextLogin {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Open connections of each listener, logged in or not. Default: 50000.
+    /// Open connections of each listener, logged in or not. Changes take effect at a restart. Default: 50000.
     pub connections: usize,
-    /// Open connections of one client address at each listener. Many people may share an address. Default: 4000.
+    /// Open connections of one client address at each listener. Many people may share an address. Changes
+    /// take effect at a restart. Default: 4000.
     pub per_address: usize,
     /// Longest command before the log-in, with its literals. Default: `"8KiB"`.
     pub command: ByteSize,

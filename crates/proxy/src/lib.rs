@@ -18,7 +18,7 @@
 //! | `session` | one client from accept to hang-up |
 //!
 //! Rules:
-//! - A password goes to the directory and nowhere else; it is overwritten in memory afterwards and never logged.
+//! - A password goes to the directory and nowhere else; it is never logged.
 //! - What a stranger is told never depends on whether a user exists.
 //! - Nothing that was said before TLS counts after it.
 //! - A relayed session owns no buffer and no state of the log-in (see `session`).
