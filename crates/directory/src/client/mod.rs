@@ -1,49 +1,141 @@
 //! The client that every role asks the directory with.
+//!
+//! One task (`driver`) owns the sockets and everything that is in flight; askers hand it their question and wait for the answer. Look-ups
+//! that are handed over at the same time travel in one datagram. There is no timer for a question: the driver looks over all that
+//! is open every few milliseconds.
+//!
+//! The rules (S5b): the primary is asked; what it did not answer within `hedge` is asked of the secondary too, and then of each server
+//! in turn at doubling intervals, until `give_up`. A server that left several look-ups unanswered, or whose host says that
+//! nobody listens, is asked last for a while, and probed. A single server is asked again itself, so that one lost datagram costs 20 ms.
 
+mod driver;
+mod flight;
+mod metrics;
+mod servers;
+mod tcp;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
 use chasqui_base::address::EmailAddress;
 use chasqui_base::secret::Secret;
 use chasqui_base::service::StartError;
 use chasqui_base::tls::RoleTls;
 use prometheus_client::registry::Registry;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::config::ClientConfig;
+use crate::keys::{KeyFile, KeyRing};
 use crate::record::{LookUp, Verdict};
+use crate::wire::answers::Reply;
+use driver::Driver;
+use metrics::Metrics;
+use servers::Servers;
 
-/// A role's connection to the directory servers. Clones share it.
+/// A role's connection to the directory servers. Clones share it; when the last one is dropped, it ends.
 #[derive(Clone)]
-pub struct DirectoryClient {}
+pub struct DirectoryClient {
+    jobs: mpsc::Sender<Job>,
+    shared: Arc<Shared>,
+}
 
 /// No directory server answered in time, or none could: the caller answers with a temporary failure (451 4.4.3, `UNAVAILABLE`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no directory server answered")]
 pub struct DirectoryUnavailable;
 
+/// What askers and the driver share.
+struct Shared {
+    config: ClientConfig,
+    keys: ArcSwap<KeyRing>,
+    tls: Option<RoleTls>,
+    metrics: Metrics,
+}
+
+/// A question on its way, and who waits for the answer.
+struct Job {
+    ask: Ask,
+    begun: Instant,
+    /// Bit `n`: server `n` said that it cannot answer.
+    refused: u8,
+    asker: oneshot::Sender<Result<Reply, DirectoryUnavailable>>,
+}
+
+enum Ask {
+    LookUp(EmailAddress),
+    Verify(EmailAddress, Secret),
+    /// Nobody waits for an answer.
+    OverQuota(EmailAddress, bool),
+}
+
 impl DirectoryClient {
     /// Opens the sockets and reads the keys. Servers need not answer yet. `tls` is this role's identity for answers that fit in no
     /// datagram; without it those are asked for over plain TCP, on loopback only.
-    pub async fn connect(_config: &ClientConfig, _tls: Option<RoleTls>) -> Result<Self, StartError> {
-        Ok(Self {})
+    pub async fn connect(config: &ClientConfig, tls: Option<RoleTls>) -> Result<Self, StartError> {
+        let keys = KeyFile::load(&config.keys)?;
+        let servers = Servers::open(config).await?;
+        let shared = Shared { config: config.clone(), keys: ArcSwap::from_pointee(keys), tls, metrics: Metrics::default() };
+        let shared = Arc::new(shared);
+        let (jobs, arriving) = mpsc::channel(config.in_flight.max(1));
+        let driver = Driver::new(shared.clone(), servers, arriving);
+        let driver = driver.map_err(|error| StartError::value("directory", format!("the system gives no randomness: {error}")))?;
+        tokio::spawn(driver.run());
+        Ok(Self { jobs, shared })
     }
 
     /// Adds the client's metrics (prefix `chasqui_directory_client`).
-    pub fn register(&self, _registry: &mut Registry) {}
+    pub fn register(&self, registry: &mut Registry) {
+        self.shared.metrics.register(registry);
+    }
 
     /// Takes over new keys from the key file, for a role that reloads.
     pub async fn reload(&self) -> Result<(), StartError> {
+        self.shared.keys.store(Arc::new(KeyFile::load(&self.shared.config.keys)?));
         Ok(())
     }
 
     /// Who receives mail for this address?
-    pub async fn look_up(&self, _recipient: &EmailAddress) -> Result<LookUp, DirectoryUnavailable> {
-        Err(DirectoryUnavailable)
+    pub async fn look_up(&self, recipient: &EmailAddress) -> Result<LookUp, DirectoryUnavailable> {
+        match self.ask(Ask::LookUp(recipient.clone())).await {
+            Ok(Reply::LookUp(answer)) => Ok(answer),
+            _ => Err(DirectoryUnavailable),
+        }
     }
 
-    /// May this log-in name with this password log in?
-    pub async fn verify(&self, _login: &str, _password: &Secret) -> Result<Verdict, DirectoryUnavailable> {
-        Err(DirectoryUnavailable)
+    /// May this log-in name with this password log in? The name is an account's address, in any writing of it; aliases do not log in.
+    pub async fn verify(&self, login: &str, password: &Secret) -> Result<Verdict, DirectoryUnavailable> {
+        // What is no address is nobody's, and saying so tells nothing about who exists.
+        let Ok(account) = EmailAddress::parse(login) else { return Ok(Verdict::No) };
+        match self.ask(Ask::Verify(account, password.clone())).await {
+            Ok(Reply::Verdict(verdict)) => Ok(verdict),
+            _ => Err(DirectoryUnavailable),
+        }
     }
 
     /// Tells every directory server that an account's quota is used up, or no longer is. Not waited for and not repeated: the
     /// servers forget it after 60 s, so the owner repeats it every 15 s while it lasts.
-    pub fn report_over_quota(&self, _account: &EmailAddress, _over: bool) {}
+    pub fn report_over_quota(&self, account: &EmailAddress, over: bool) {
+        let (asker, _) = oneshot::channel();
+        let job = Job { ask: Ask::OverQuota(account.clone(), over), begun: Instant::now(), refused: 0, asker };
+        if self.jobs.try_send(job).is_err() {
+            tracing::debug!(%account, "too busy to report a quota");
+        }
+    }
+
+    async fn ask(&self, ask: Ask) -> Result<Reply, DirectoryUnavailable> {
+        let (asker, answer) = oneshot::channel();
+        let job = Job { ask, begun: Instant::now(), refused: 0, asker };
+        if let Err(full) = self.jobs.try_send(job) {
+            let sending = self.jobs.send(full.into_inner());
+            // Only a full queue needs a timer; after that the driver keeps the time.
+            let sent = tokio::time::timeout(self.shared.config.give_up.get(), sending).await;
+            sent.map_err(|_| DirectoryUnavailable)?.map_err(|_| DirectoryUnavailable)?;
+        }
+        let answer = answer.await.unwrap_or(Err(DirectoryUnavailable));
+        if answer.is_err() {
+            self.shared.metrics.unavailable.inc();
+        }
+        answer
+    }
 }

@@ -13,5 +13,5 @@ mod base;
 pub(crate) mod entry;
 mod view;
 
-pub(crate) use base::{ArenaFull, Base, Builder};
+pub(crate) use base::{ArenaFull, Builder};
 pub(crate) use view::{Domain, Domains, Nodes, Overlay, View};

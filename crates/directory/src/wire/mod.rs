@@ -76,6 +76,7 @@
 pub(crate) mod answers;
 pub(crate) mod questions;
 pub(crate) mod seal;
+pub(crate) mod stream;
 
 /// No datagram is longer: it passes every path unfragmented (IPv6's minimum MTU is 1280).
 pub(crate) const MAX_DATAGRAM: usize = 1200;

@@ -20,8 +20,6 @@ const REPLY_HEADER: usize = 38;
 pub(crate) const MAX_QUESTIONS_LEN: usize = MAX_DATAGRAM - REQUEST_HEADER - TAG;
 /// The most content that a reply carries.
 pub(crate) const MAX_ANSWERS_LEN: usize = MAX_DATAGRAM - REPLY_HEADER - TAG;
-/// The content that the smallest request carries.
-pub(crate) const SMALL_QUESTIONS_LEN: usize = SIZES[0] - REQUEST_HEADER - TAG;
 
 /// Which datagram of which client process: the nonce of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -41,6 +39,11 @@ impl Nonces {
         let mut prefix = [0; 16];
         getrandom::fill(&mut prefix)?;
         Ok(Self { prefix, counter: AtomicU64::new(0) })
+    }
+
+    /// The session that all of them bear, with counter 0.
+    pub(crate) fn session(&self) -> Stamp {
+        Stamp { session: self.prefix, counter: 0 }
     }
 
     pub(crate) fn next(&self) -> Stamp {
