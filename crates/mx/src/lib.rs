@@ -1,1 +1,33 @@
-//! mx
+//! The inbound mail exchanger: SMTP from the world, LMTP to the storage nodes.
+//!
+//! ```text
+//! client ──SMTP──▶ session ──▶ directory (each RCPT, while the client waits)
+//!                     │
+//!                     ├──LMTP──▶ the node that owns the account ──▶ its reply is the client's
+//!                     └── if that cannot be now ──▶ spool ──▶ retried under the same delivery id
+//! ```
+//!
+//! - [`config`]: the configuration file.
+//! - `session`: one SMTP connection. It runs a transaction from first to last in its own task.
+//! - `directory`: what RCPT is answered.
+//! - `content`, `received`: the message while it is here.
+//! - `delivery`: one message to all its accounts, and the rules by which nothing is lost or doubled. Read this first.
+//! - `nodes`, `link`: connections to storage nodes.
+//! - `spool`: messages that wait.
+
+pub mod config;
+mod content;
+mod delivery;
+mod directory;
+mod link;
+mod metrics;
+mod nodes;
+mod received;
+mod service;
+mod session;
+mod spool;
+#[cfg(test)]
+mod tests;
+
+pub use config::Config;
+pub use service::MxService;

@@ -1,0 +1,188 @@
+//! A message while it is received and until it is delivered: in memory while it is small, in a file of the spool folder when
+//! it is not, so that 50 MB of message cost no 50 MB of memory.
+
+use crate::received;
+use chasqui_base::DeliveryId;
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// Grows by [`Incoming::push`]; when [`Incoming::is_full`], [`Incoming::spill`] makes room.
+pub(crate) struct Incoming {
+    memory: Vec<u8>,
+    /// Octets that stay in memory.
+    most: usize,
+    spilled: Option<Spilled>,
+    spilled_length: u64,
+    received_lines: Option<usize>,
+}
+
+struct Spilled {
+    file: File,
+    path: Unlink,
+}
+
+/// Removes the file unless it was moved elsewhere.
+pub(crate) struct Unlink(PathBuf);
+
+impl Drop for Unlink {
+    fn drop(&mut self) {
+        // A file that is left over, here or after a crash, is removed when the exchanger starts.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+impl Incoming {
+    /// `expected` is the size that the client announced, a hint.
+    pub(crate) fn new(most: usize, expected: Option<u64>) -> Self {
+        let expected = expected.and_then(|size| usize::try_from(size).ok()).unwrap_or(8 * 1024);
+        Self {
+            memory: Vec::with_capacity(expected.saturating_add(512).min(most)),
+            most,
+            spilled: None,
+            spilled_length: 0,
+            received_lines: None,
+        }
+    }
+
+    pub(crate) fn push(&mut self, text: &[u8]) {
+        self.memory.extend_from_slice(text);
+    }
+
+    /// More is in memory than should be.
+    pub(crate) fn is_full(&self) -> bool {
+        self.memory.len() >= self.most
+    }
+
+    /// Moves what is in memory to the file, which is made in `folder`.
+    pub(crate) async fn spill(&mut self, folder: &Path, id: DeliveryId) -> io::Result<()> {
+        if self.spilled.is_none() {
+            // The header, or as much of it as one could want for counting, is in the first part.
+            self.received_lines = Some(received::count(&self.memory));
+        }
+        let memory = std::mem::take(&mut self.memory);
+        let spilled = self.spilled.take();
+        let path = folder.join(format!("{id}.eml"));
+        let (memory, spilled) = blocking(move || {
+            let mut spilled = match spilled {
+                Some(spilled) => spilled,
+                None => {
+                    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+                    Spilled { file, path: Unlink(path) }
+                }
+            };
+            spilled.file.write_all(&memory)?;
+            Ok((memory, spilled))
+        })
+        .await?;
+        self.spilled_length += memory.len() as u64;
+        self.spilled = Some(spilled);
+        self.memory = memory;
+        self.memory.clear();
+        Ok(())
+    }
+
+    /// `Received` lines in the header.
+    pub(crate) fn received_lines(&self) -> usize {
+        self.received_lines.unwrap_or_else(|| received::count(&self.memory))
+    }
+
+    /// The message is complete.
+    pub(crate) async fn finish(mut self, folder: &Path, id: DeliveryId) -> io::Result<Content> {
+        if self.spilled.is_none() {
+            return Ok(Content::Memory(self.memory));
+        }
+        self.spill(folder, id).await?;
+        match self.spilled {
+            Some(Spilled { path, .. }) => Ok(Content::Spilled { path, length: self.spilled_length }),
+            None => Ok(Content::Memory(self.memory)),
+        }
+    }
+}
+
+/// A complete message, with its `Received` line.
+pub(crate) enum Content {
+    Memory(Vec<u8>),
+    /// In the spool's folder for incomplete things; removed when dropped.
+    Spilled {
+        path: Unlink,
+        length: u64,
+    },
+    /// In the spool.
+    Stored {
+        path: PathBuf,
+        length: u64,
+    },
+}
+
+impl Content {
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Self::Memory(text) => text.len() as u64,
+            Self::Spilled { length, .. } | Self::Stored { length, .. } => *length,
+        }
+    }
+
+    /// The file, unless it is in memory.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Spilled { path, .. } => Some(&path.0),
+            Self::Stored { path, .. } => Some(path),
+        }
+    }
+}
+
+/// Runs file work off the runtime's own threads.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
+/// Ends `work` with an error when it takes longer than `deadline`.
+pub(crate) async fn in_time<T>(
+    deadline: Duration,
+    work: impl Future<Output = io::Result<T>>,
+) -> io::Result<T> {
+    tokio::time::timeout(deadline, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_small_message_stays_in_memory_and_a_big_one_leaves_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let id = DeliveryId::generate();
+        let mut small = Incoming::new(100, Some(5));
+        small.push(b"Received: x\r\n\r\n");
+        assert_eq!((small.is_full(), small.received_lines()), (false, 1));
+        assert!(matches!(small.finish(folder.path(), id).await.unwrap(), Content::Memory(_)));
+
+        let mut big = Incoming::new(100, None);
+        let mut expected = Vec::new();
+        for n in 0..50 {
+            let line = format!("Received: {n}\r\n").into_bytes();
+            big.push(&line);
+            expected.extend(line);
+            if big.is_full() {
+                big.spill(folder.path(), id).await.unwrap();
+                assert!(big.memory.capacity() < 400);
+            }
+        }
+        assert_eq!(big.received_lines(), 8);
+        let content = big.finish(folder.path(), id).await.unwrap();
+        assert_eq!(
+            (std::fs::read(content.path().unwrap()).unwrap(), content.len()),
+            (expected.clone(), expected.len() as u64)
+        );
+        drop(content);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}

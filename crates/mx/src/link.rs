@@ -1,0 +1,223 @@
+//! One LMTP connection to a storage node: mutual TLS, or plain on the same host (E19).
+
+use crate::content::{Content, in_time};
+use chasqui_base::{
+    DeliveryId, EmailAddress,
+    net::{Endpoint, Stream},
+    tls::{Role, RoleTls, TlsError},
+};
+use chasqui_smtp::{
+    ClientError, ClientEvent, ClientLimits, ClientSession, Envelope as WireEnvelope, Protocol, Reply,
+    ReversePath,
+};
+use std::{
+    io::{self, Read as _},
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+use tokio::io::AsyncWriteExt as _;
+
+/// Up to this size commands and text are written together; above it the text is not copied once more.
+const ONE_WRITE: u64 = 64 * 1024;
+
+/// Octets that are read from a file and written to the node at once.
+const BLOCK: usize = 128 * 1024;
+
+/// Recipients of one LMTP transaction. More go in further ones: the replies to pipelined RCPTs must fit into the socket's
+/// buffers while the text is still being written, or both ends would wait for each other (RFC 2920 §3.1).
+const RECIPIENTS: usize = 500;
+
+/// Everything about a message but its text and its recipients.
+#[derive(Clone, Debug)]
+pub(crate) struct Envelope {
+    /// One for the message and for every retry of it.
+    pub id: DeliveryId,
+    pub reverse_path: ReversePath,
+    pub smtputf8: bool,
+    pub eight_bit_mime: bool,
+}
+
+/// Why a connection cannot be made or used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LinkError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Protocol(#[from] ClientError),
+    #[error("the node closed the connection")]
+    Closed,
+    #[error("{0} is not on this host, and the exchanger has no certificate: set [tls]")]
+    NeedsTls(Endpoint),
+}
+
+pub(crate) struct Link {
+    stream: Stream,
+    client: ClientSession,
+    input: Vec<u8>,
+    /// When it was last used.
+    pub used: Instant,
+}
+
+/// Where and how to connect.
+pub(crate) struct Dial<'a> {
+    pub endpoint: &'a Endpoint,
+    pub tls: Option<&'a RoleTls>,
+    pub hostname: &'a str,
+    pub timeout: Duration,
+}
+
+impl Link {
+    /// Connects, and greets and is greeted.
+    pub(crate) async fn connect(dial: Dial<'_>) -> Result<Self, LinkError> {
+        let connecting = async {
+            let mut stream = dial.endpoint.connect(dial.timeout).await?;
+            match dial.tls {
+                Some(tls) => stream = tls.connect(stream, dial.endpoint.host(), Role::Storage).await?,
+                None if is_local(dial.endpoint) => {}
+                None => return Err(LinkError::NeedsTls(dial.endpoint.clone())),
+            }
+            let client = ClientSession::new(Protocol::Lmtp, dial.hostname, ClientLimits::default());
+            let mut link = Self { stream, client, input: Vec::new(), used: Instant::now() };
+            while !link.client.is_ready() {
+                link.next(dial.timeout).await?;
+            }
+            Ok(link)
+        };
+        tokio::time::timeout(dial.timeout, connecting)
+            .await
+            .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
+    }
+
+    /// Delivers to `accounts`. For each the final reply, or none where the connection failed before it came; then the error says
+    /// why. After an error the connection must be dropped.
+    pub(crate) async fn deliver(
+        &mut self,
+        envelope: &Envelope,
+        accounts: &[&EmailAddress],
+        content: &Content,
+        deadline: Duration,
+    ) -> (Vec<Option<Reply>>, Result<(), LinkError>) {
+        let most =
+            self.client.capabilities().recipients.map_or(RECIPIENTS, |n| n as usize).clamp(1, RECIPIENTS);
+        let mut replies = Vec::with_capacity(accounts.len());
+        for batch in accounts.chunks(most) {
+            let result = self.transact(envelope, batch, content, deadline).await;
+            replies.append(&mut self.client.results());
+            if result.is_err() {
+                replies.resize(accounts.len(), None);
+                return (replies, result);
+            }
+        }
+        self.used = Instant::now();
+        // An idle connection holds no buffer.
+        self.input = Vec::new();
+        (replies, Ok(()))
+    }
+
+    async fn transact(
+        &mut self,
+        envelope: &Envelope,
+        accounts: &[&EmailAddress],
+        content: &Content,
+        deadline: Duration,
+    ) -> Result<(), LinkError> {
+        let size = content.len();
+        let mut out = Vec::with_capacity(256 + 64 * accounts.len() + size.min(ONE_WRITE) as usize);
+        let recipients: Vec<&str> = accounts.iter().map(|account| account.as_str()).collect();
+        let begin = WireEnvelope {
+            reverse_path: &envelope.reverse_path,
+            smtputf8: envelope.smtputf8,
+            eight_bit_mime: envelope.eight_bit_mime,
+            delivery_id: Some(envelope.id),
+            size,
+            recipients: &recipients,
+        };
+        self.client.begin(&begin, &mut out)?;
+        match content {
+            Content::Memory(text) if size <= ONE_WRITE => {
+                out.extend_from_slice(text);
+                self.write(&out, deadline).await?;
+            }
+            Content::Memory(text) => {
+                self.write(&out, deadline).await?;
+                for block in text.chunks(BLOCK) {
+                    self.write(block, deadline).await?;
+                }
+            }
+            Content::Spilled { .. } | Content::Stored { .. } => {
+                self.write(&out, deadline).await?;
+                Box::pin(self.write_file(content, size, deadline)).await?;
+            }
+        }
+        in_time(deadline, self.stream.flush()).await?;
+        drop(out);
+        while self.next(deadline).await? != ClientEvent::Done {}
+        Ok(())
+    }
+
+    async fn write(&mut self, octets: &[u8], deadline: Duration) -> io::Result<()> {
+        in_time(deadline, self.stream.write_all(octets)).await
+    }
+
+    async fn write_file(&mut self, content: &Content, size: u64, deadline: Duration) -> io::Result<()> {
+        let Some(path) = content.path() else { return Ok(()) };
+        let path = path.to_owned();
+        let mut file = crate::content::blocking(move || std::fs::File::open(path)).await?;
+        let mut block = Vec::new();
+        let mut left = size;
+        while left > 0 {
+            (file, block) = crate::content::blocking(move || {
+                block.clear();
+                (&file).take(left.min(BLOCK as u64)).read_to_end(&mut block)?;
+                Ok((file, block))
+            })
+            .await?;
+            if block.is_empty() {
+                // The node was promised more: it will see the connection end inside the text.
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "the spooled message is shorter than it was",
+                ));
+            }
+            left -= block.len() as u64;
+            self.write(&block, deadline).await?;
+        }
+        Ok(())
+    }
+
+    /// The next event; writes what the session wants written.
+    async fn next(&mut self, deadline: Duration) -> Result<ClientEvent, LinkError> {
+        loop {
+            let (used, event) = self.client.receive(&self.input)?;
+            self.input.drain(..used);
+            let output = self.client.take_output();
+            if !output.is_empty() {
+                self.write(&output, deadline).await?;
+                in_time(deadline, self.stream.flush()).await?;
+            }
+            if let Some(event) = event {
+                return Ok(event);
+            }
+            if in_time(deadline, self.stream.read_more(&mut self.input, 16 * 1024)).await? == 0 {
+                return Err(LinkError::Closed);
+            }
+        }
+    }
+
+    /// Says goodbye; the node need not answer.
+    pub(crate) async fn quit(mut self) {
+        let _ = in_time(Duration::from_secs(1), async {
+            self.stream.write_all(b"QUIT\r\n").await?;
+            self.stream.shutdown().await
+        })
+        .await;
+    }
+}
+
+/// Whether nobody between the two ends can listen.
+fn is_local(endpoint: &Endpoint) -> bool {
+    let host = endpoint.host();
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}

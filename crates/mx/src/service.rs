@@ -1,0 +1,201 @@
+//! The role: what it opens, serves and reloads.
+
+use crate::{
+    config::{Config, WhenUnavailable},
+    delivery::Courier,
+    directory::Directory,
+    metrics::Metrics,
+    nodes::Nodes,
+    session,
+    spool::Spool,
+};
+use arc_swap::ArcSwap;
+use chasqui_base::{
+    EmailAddress, Lifecycle, RoleService, StartError,
+    net::{AcceptLimits, Listener, serve},
+    tls::{PublicTls, RoleTls},
+};
+use chasqui_directory::DirectoryClient;
+use chasqui_smtp::{BareOctets, Profile, Protocol};
+use prometheus_client::registry::Registry;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::mpsc;
+
+/// Nodes whose return may wait to be noticed by the retry worker.
+const RECOVERED: usize = 64;
+
+/// What one connection more than the limit is told.
+const REFUSAL: &[u8] = b"421 4.7.0 Too many connections\r\n";
+
+/// The inbound mail exchanger.
+pub struct MxService {
+    exchanger: Arc<Exchanger>,
+    /// Until the role starts.
+    idle: Mutex<Option<Idle>>,
+    accept: AcceptLimits,
+    proxy_networks: Vec<chasqui_base::net::IpNetwork>,
+    endpoints: Vec<(&'static str, String)>,
+    role_tls: Option<RoleTls>,
+}
+
+struct Idle {
+    listeners: Vec<Listener>,
+    recovered: mpsc::Receiver<String>,
+}
+
+/// What every session shares.
+pub(crate) struct Exchanger {
+    pub courier: Arc<Courier>,
+    pub spool: Arc<Spool>,
+    pub metrics: Metrics,
+    pub tls: Option<PublicTls>,
+    pub policy: ArcSwap<Policy>,
+}
+
+/// What a reload replaces. A session keeps the one that it began with.
+pub(crate) struct Policy {
+    pub profile: Arc<Profile>,
+    pub config: Config,
+    pub postmaster: EmailAddress,
+}
+
+impl Policy {
+    pub(crate) fn new(config: Config) -> Result<Self, StartError> {
+        let valid_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+        if config.hostname.is_empty() || !config.hostname.chars().all(valid_name) {
+            return Err(StartError::value(
+                "hostname",
+                "a host name of letters, digits, hyphens and dots is expected",
+            ));
+        }
+        if config.limits.line_length < 512 {
+            return Err(StartError::value("limits.line_length", "RFC 5321 §4.5.3.1.4 asks for 512 at least"));
+        }
+        if config.limits.recipients == 0 || config.limits.memory.as_u64() == 0 {
+            return Err(StartError::value("limits", "`recipients` and `memory` must not be 0"));
+        }
+        let postmaster = match &config.postmaster {
+            Some(postmaster) => postmaster.clone(),
+            None => EmailAddress::parse(&format!("postmaster@{}", config.hostname)).map_err(|_| {
+                StartError::value("postmaster", "give an address, since the hostname cannot have one")
+            })?,
+        };
+        let limits = &config.limits;
+        let profile = Profile {
+            protocol: Protocol::Smtp,
+            hostname: config.hostname.as_str().into(),
+            limits: chasqui_smtp::Limits {
+                line_length: limits.line_length,
+                text_line_length: limits.text_line_length,
+                message_size: limits.message_size.as_u64(),
+                recipients: limits.recipients,
+                messages: limits.messages,
+                errors: limits.errors,
+                unknown_commands: limits.unknown_commands,
+                idle_commands: limits.idle_commands,
+            },
+            starttls: config.public_tls.is_some(),
+            delivery_id: false,
+            bare_octets: BareOctets::Refuse,
+        };
+        Ok(Self { profile: Arc::new(profile), config, postmaster })
+    }
+
+    /// Whether a transaction is bound to one node.
+    pub(crate) fn one_node(&self) -> bool {
+        self.config.when_unavailable == WhenUnavailable::Refuse
+    }
+}
+
+impl RoleService for MxService {
+    type Config = Config;
+    const ROLE: &'static str = "mx";
+
+    async fn bind(config: Config, registry: &mut Registry) -> Result<Self, StartError> {
+        let policy = Policy::new(config.clone())?;
+        if config.delivery.connections_per_node == 0 || config.spool.per_node == 0 {
+            return Err(StartError::value("delivery.connections_per_node, spool.per_node", "must not be 0"));
+        }
+        if config.listen.is_empty() {
+            return Err(StartError::value("listen", "at least one address is expected"));
+        }
+        let role_tls = config.tls.as_ref().map(RoleTls::load).transpose()?;
+        let tls = config.public_tls.as_ref().map(PublicTls::load).transpose()?;
+        let listeners = config.listen.iter().map(Listener::bind).collect::<Result<Vec<_>, _>>()?;
+        let metrics = Metrics::register(registry);
+        let spool = Spool::open(&config.spool, &metrics)
+            .map_err(|error| StartError::open(&config.spool.path, error))?;
+        let directory = DirectoryClient::connect(&config.directory, role_tls.clone()).await?;
+        directory.register(registry);
+        let directory = Directory::Servers(directory);
+        let (recovery, recovered) = mpsc::channel(RECOVERED);
+        let nodes = Nodes::new(
+            config.delivery.clone(),
+            config.hostname.clone(),
+            role_tls.clone(),
+            metrics.clone(),
+            recovery,
+        );
+        let endpoints =
+            listeners.iter().map(|listener| ("smtp", listener.local_address().to_string())).collect();
+        Ok(Self {
+            exchanger: Arc::new(Exchanger {
+                courier: Arc::new(Courier { nodes, directory, metrics: metrics.clone() }),
+                spool: Arc::new(spool),
+                metrics,
+                tls,
+                policy: ArcSwap::from_pointee(policy),
+            }),
+            idle: Mutex::new(Some(Idle { listeners, recovered })),
+            accept: AcceptLimits {
+                connections: config.limits.connections,
+                per_address: config.limits.connections_per_address,
+            },
+            proxy_networks: config.proxy_networks,
+            endpoints,
+            role_tls,
+        })
+    }
+
+    fn endpoints(&self) -> Vec<(&'static str, String)> {
+        self.endpoints.clone()
+    }
+
+    fn start(&self, run: &Lifecycle) {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Idle { listeners, recovered }) = idle else { return };
+        let exchanger = &self.exchanger;
+        let worker =
+            Arc::clone(&exchanger.spool).work(Arc::clone(&exchanger.courier), recovered, run.clone());
+        run.spawn(worker);
+        for listener in listeners {
+            let (exchanger, sessions) = (Arc::clone(exchanger), run.clone());
+            let handler =
+                move |stream, peer| session::run(Arc::clone(&exchanger), stream, peer, sessions.clone());
+            let networks = self.proxy_networks.clone();
+            run.spawn(serve(listener, self.accept, networks, REFUSAL, run.clone(), handler));
+        }
+    }
+
+    /// Certificates, limits, `hostname` in greetings, `postmaster` and `when_unavailable` change; listeners, connection limits, the spool
+    /// and the links to nodes need a restart.
+    async fn reload(&self, config: Config) -> Result<(), StartError> {
+        let policy = Policy::new(config)?;
+        let (tls, files) = (&self.exchanger.tls, &policy.config.public_tls);
+        if tls.is_some() != files.is_some() || self.role_tls.is_some() != policy.config.tls.is_some() {
+            return Err(StartError::value("tls, public_tls", "TLS is switched on or off by a restart"));
+        }
+        if let (Some(tls), Some(files)) = (&self.role_tls, &policy.config.tls) {
+            tls.reload(files)?;
+        }
+        if let (Some(tls), Some(files)) = (tls, files) {
+            tls.reload(files)?;
+        }
+        self.exchanger.policy.store(Arc::new(policy));
+        Ok(())
+    }
+
+    async fn close(&self) {
+        self.exchanger.courier.nodes.close().await;
+    }
+}
