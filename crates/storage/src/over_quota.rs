@@ -72,6 +72,7 @@ async fn is_full(node: &Node, account: &EmailAddress) -> Option<bool> {
     };
     let Some(quota) = record.quota else { return Some(false) };
     let usage = node.store.account(account).usage().await.ok()?;
-    let reserve = node.settings().limits.quota_reserve.as_u64();
+    // Never so much that an empty account counts as full.
+    let reserve = node.settings().limits.quota_reserve.as_u64().min(quota / 2);
     Some(usage.bytes.saturating_add(reserve) > quota)
 }

@@ -18,6 +18,8 @@ pub(super) struct Transaction {
     message: Option<Incoming>,
     /// Why the message cannot be kept; told at its end.
     failure: Option<MailError>,
+    /// No directory server answered for an earlier recipient: the next ones are not made to wait for that again.
+    no_directory: bool,
 }
 
 /// A recipient that this node owns.
@@ -35,6 +37,7 @@ impl Transaction {
             recipients: Vec::new(),
             message: None,
             failure: None,
+            no_directory: false,
         }
     }
 
@@ -54,7 +57,7 @@ impl Transaction {
         Ok(())
     }
 
-    async fn check(&self, node: &Arc<Node>, recipient: &Recipient) -> Result<AccountRecord, Reply> {
+    async fn check(&mut self, node: &Arc<Node>, recipient: &Recipient) -> Result<AccountRecord, Reply> {
         let Recipient::Mailbox(mailbox) = recipient else { return Err(UNKNOWN) };
         let address = EmailAddress::parse(mailbox.as_str()).map_err(|_| replies::BAD_RECIPIENT)?;
         let record =
@@ -62,7 +65,10 @@ impl Transaction {
                 Refused::Unknown => UNKNOWN,
                 // 4xx, so that the sender asks the directory again and comes to the right node.
                 Refused::NotOwner(owner) => Reply::new(451, (4, 3, 5), format!("owner is now {owner}")),
-                Refused::NoDirectory => Reply::fixed(451, (4, 4, 3), "No directory server answers"),
+                Refused::NoDirectory => {
+                    self.no_directory = true;
+                    NO_DIRECTORY
+                }
             })?;
         match record.state {
             AccountState::Active | AccountState::Suspended => Ok(record),
@@ -99,4 +105,5 @@ impl Transaction {
     }
 }
 
+const NO_DIRECTORY: Reply = Reply::fixed(451, (4, 4, 3), "No directory server answers");
 const UNKNOWN: Reply = Reply::fixed(550, (5, 1, 1), "No such mailbox");

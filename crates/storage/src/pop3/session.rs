@@ -20,7 +20,10 @@ pub(super) async fn run(
     while let Next::Commands = Box::pin(commands(connection, &mut maildrop, node)).await? {
         match idle(connection, run).await {
             Ok(Idle::More) => {}
-            Ok(Idle::Gone) => return Ok(maildrop.abandon().await),
+            Ok(Idle::Gone) => {
+                maildrop.abandon().await;
+                return Ok(());
+            }
             Ok(Idle::Stopping) => {
                 reply::err_code(
                     &mut connection.out,
