@@ -1,14 +1,19 @@
 //! One account: its folders.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use chasqui_base::EmailAddress;
 
+use crate::cabinet::Cabinet;
 use crate::error::MailError;
 use crate::flags::Flags;
 use crate::folder_name::FolderName;
 use crate::incoming::Incoming;
+use crate::index::Indexes;
 use crate::mailbox::Mailbox;
+use crate::op::Appending;
+use crate::state_file::seconds_since_epoch;
 use crate::store::{Quota, Store, Usage};
 use crate::uid::Uid;
 
@@ -136,47 +141,94 @@ impl Account {
 
     /// Every folder, every level above one, and every subscribed name, in order of names with INBOX first.
     pub async fn folders(&self) -> Result<Vec<FolderInfo>, MailError> {
-        Err(MailError::Busy)
+        self.run(|cabinet, _| cabinet.folders()).await
     }
 
-    /// Makes a folder and the levels above it.
-    pub async fn create(&self, _name: &FolderName, _special_use: Option<SpecialUse>) -> Result<(), MailError> {
-        Err(MailError::Busy)
+    /// Makes a folder and the levels above it. Without `special_use`, the usual English names get theirs.
+    pub async fn create(&self, name: &FolderName, special_use: Option<SpecialUse>) -> Result<(), MailError> {
+        let name = name.clone();
+        self.run(move |cabinet, _| cabinet.create(&name, special_use)).await
     }
 
     /// Removes a folder with its messages; folders below it stay (RFC 9051 §6.3.5).
-    pub async fn delete(&self, _name: &FolderName) -> Result<(), MailError> {
-        Err(MailError::Busy)
+    pub async fn delete(&self, name: &FolderName) -> Result<(), MailError> {
+        let name = name.clone();
+        let work = move |cabinet: &mut Cabinet, indexes: &mut Indexes| {
+            if let Some(uid_validity) = cabinet.delete(&name)? {
+                indexes.forget(&cabinet.address, &cabinet.dir, uid_validity, None);
+            }
+            Ok(())
+        };
+        self.run(work).await
     }
 
     /// Renames a folder and those below it. Of INBOX, the messages move and an empty INBOX stays (RFC 9051 §6.3.6).
-    pub async fn rename(&self, _from: &FolderName, _to: &FolderName) -> Result<(), MailError> {
-        Err(MailError::Busy)
+    pub async fn rename(&self, from: &FolderName, to: &FolderName) -> Result<(), MailError> {
+        let (from, to) = (from.clone(), to.clone());
+        self.run(move |cabinet, _| cabinet.rename(&from, &to)).await
     }
 
     /// Subscribes or unsubscribes a name, whether or not a folder has it.
-    pub async fn subscribe(&self, _name: &FolderName, _subscribed: bool) -> Result<(), MailError> {
-        Err(MailError::Busy)
+    pub async fn subscribe(&self, name: &FolderName, subscribed: bool) -> Result<(), MailError> {
+        let name = name.clone();
+        self.run(move |cabinet, _| cabinet.subscribe(&name, subscribed)).await
     }
 
     /// What STATUS tells.
-    pub async fn status(&self, _name: &FolderName) -> Result<Status, MailError> {
-        Err(MailError::Busy)
+    pub async fn status(&self, name: &FolderName) -> Result<Status, MailError> {
+        let name = name.clone();
+        self.run(move |cabinet, _| Ok(cabinet.drawer(&name)?.folder.lock().status())).await
     }
 
     /// Opens a view of a folder.
-    pub async fn open(&self, _name: &FolderName, _access: Access) -> Result<Mailbox, MailError> {
-        Err(MailError::Busy)
+    pub async fn open(&self, name: &FolderName, access: Access) -> Result<Mailbox, MailError> {
+        let (account, name) = (self.clone(), name.clone());
+        let open = move |cabinet: &mut Cabinet, _: &mut Indexes| {
+            let folder = cabinet.drawer(&name)?.folder.clone();
+            let (mailbox, unsettled) = Mailbox::new(account, folder.clone(), name, access);
+            if unsettled {
+                cabinet.settle(&folder);
+            }
+            Ok(mailbox)
+        };
+        self.run(open).await
     }
 
     /// What the account holds in all folders.
     pub async fn usage(&self) -> Result<Usage, MailError> {
-        let _ = &self.store;
-        Err(MailError::Busy)
+        self.run(|cabinet, _| cabinet.usage()).await
     }
 
     /// Stores messages in a folder: all of them or, on an error, none. On disk when it returns.
-    pub async fn append(&self, _name: &FolderName, _messages: Vec<Append>, _quota: Quota) -> Result<Appended, MailError> {
-        Err(MailError::Busy)
+    pub async fn append(
+        &self,
+        name: &FolderName,
+        messages: Vec<Append>,
+        quota: Quota,
+    ) -> Result<Appended, MailError> {
+        let now = SystemTime::now();
+        let mut appending = Vec::with_capacity(messages.len());
+        for Append { message, flags, internal_date } in messages {
+            let time = seconds_since_epoch(internal_date.unwrap_or(now));
+            appending.push(Appending { source: message.into_source(1, time).await?, flags, time });
+        }
+        let name = name.clone();
+        self.run(move |cabinet, _| cabinet.append(&name, &appending, quota)).await
+    }
+
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Cabinet, &mut Indexes) -> Result<T, MailError> + Send + 'static,
+    ) -> Result<T, MailError> {
+        self.store.run(&self.address, work).await
+    }
+
+    /// Asks the worker for something that nobody waits for.
+    pub(crate) fn suggest(&self, work: impl FnOnce(&mut Cabinet, &mut Indexes) + Send + 'static) {
+        self.store.suggest(&self.address, work);
+    }
+
+    pub(crate) fn host(&self) -> Arc<str> {
+        self.store.host()
     }
 }

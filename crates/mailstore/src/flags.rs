@@ -149,7 +149,8 @@ impl std::ops::BitOr for Flags {
 impl fmt::Display for Flags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = ["\\Seen", "\\Answered", "\\Flagged", "\\Deleted", "\\Draft"];
-        let system = names.iter().enumerate().filter(|(bit, _)| self.system & (1 << bit) != 0).map(|(_, name)| *name);
+        let system =
+            names.iter().enumerate().filter(|(bit, _)| self.system & (1 << bit) != 0).map(|(_, name)| *name);
         for (n, name) in system.chain(self.keywords()).enumerate() {
             if n > 0 {
                 f.write_str(" ")?;

@@ -161,7 +161,9 @@ impl From<InvalidFolderName> for crate::error::MailError {
         match error {
             InvalidFolderName::Empty => InvalidName("the folder name is empty"),
             InvalidFolderName::EmptyLevel => InvalidName("a level of the folder name is empty"),
-            InvalidFolderName::Character => InvalidName("the folder name has a character that may not stand in it"),
+            InvalidFolderName::Character => {
+                InvalidName("the folder name has a character that may not stand in it")
+            }
             InvalidFolderName::Depth => InvalidName("the folder name has too many levels"),
             InvalidFolderName::Length => InvalidName("the folder name is too long"),
         }

@@ -112,7 +112,11 @@ mod tests {
     fn the_digest_spreads_evenly() {
         let mut counts: HashMap<Vec<String>, usize> = HashMap::new();
         for n in 0..50_000 {
-            *counts.entry(Layout::Digest.levels(&account(&format!("usuario{n}@ejemplo.test"))).drain(..1).collect()).or_default() += 1;
+            *counts
+                .entry(
+                    Layout::Digest.levels(&account(&format!("usuario{n}@ejemplo.test"))).drain(..1).collect(),
+                )
+                .or_default() += 1;
         }
         let most = counts.values().max().copied().unwrap();
         assert_eq!(counts.len(), 256);
@@ -122,9 +126,14 @@ mod tests {
     #[test]
     fn hostile_names_stay_one_component() {
         let long = format!("\"{}\"@{}.test", " ".repeat(64), "a".repeat(60));
-        for hostile in ["\"/etc/passwd\"@b.test", "\"..\"@b.test", "\"a/../../b\"@b.test", "niño@b.test", &long] {
+        for hostile in
+            ["\"/etc/passwd\"@b.test", "\"..\"@b.test", "\"a/../../b\"@b.test", "niño@b.test", &long]
+        {
             let name = component(&account(hostile));
-            assert!(!name.contains('/') && !name.starts_with('.') && name.len() <= 255 && name.is_ascii(), "{name}");
+            assert!(
+                !name.contains('/') && !name.starts_with('.') && name.len() <= 255 && name.is_ascii(),
+                "{name}"
+            );
         }
     }
 

@@ -1,4 +1,15 @@
 //! Envelope and body structure of a message: what IMAP's ENVELOPE and BODYSTRUCTURE need, and where each part's octets lie.
+//!
+//! [`Scanner`] takes a message in pieces of any size and holds only headers and the open boundaries, never the content: the
+//! structure of a 50 MB message costs no 50 MB. Header texts stay as they are on the wire (encoded words, RFC 2231 parameters),
+//! because that is what IMAP hands to the client. `mail-parser` decodes all of it and needs the whole message in memory, so it
+//! is what the tests compare with, not what runs here.
+
+mod addresses;
+mod fields;
+mod scan;
+
+pub use scan::{Limits, Scanner, summarize};
 
 /// An address of an envelope (RFC 9051 §7.5.2). Texts are as in the header: encoded words (RFC 2047) are not decoded.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

@@ -1,0 +1,290 @@
+//! Every change that the store makes on disk, and its durability.
+//!
+//! Rules that the rest of the crate keeps:
+//! - A message's content is synced ([`Fresh::sync`]) before its name is linked, so a name never leads to half a message.
+//! - A directory is synced ([`Disk::sync_dir`]) before anything that changed in it is acknowledged.
+//! - State files are replaced whole ([`Disk::replace`]).
+//! - A rename is atomic, as journalling file systems keep it.
+//!
+//! A message is written to an unnamed file (`O_TMPFILE`), which needs no cleaning up after a crash and one directory change less than
+//! `tmp/` and rename; where the file system has none, to a named one. In tests a recorder writes down each change and sync in
+//! order, and `power_loss` replays every prefix of that.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+
+use chasqui_base::DeliveryId;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+
+/// Suffix of files that are being written; what is left of them after a crash is removed.
+pub(crate) const PARTIAL: &str = ".partial";
+
+/// The disk under one store.
+#[derive(Clone)]
+pub(crate) struct Disk {
+    unnamed: bool,
+    #[cfg(test)]
+    pub(crate) recorder: Option<std::sync::Arc<crate::recording::Recorder>>,
+}
+
+macro_rules! recorded {
+    ($disk:expr, $op:expr, $event:expr) => {{
+        #[cfg(test)]
+        let result = match &$disk.recorder {
+            Some(recorder) => recorder.record(|| $op, || $event),
+            None => $op,
+        };
+        #[cfg(not(test))]
+        let result = $op;
+        result
+    }};
+}
+
+impl Disk {
+    /// The disk that holds `dir`, which must exist and be writable.
+    pub(crate) fn probe(dir: &Path) -> io::Result<Disk> {
+        let probe = dir.join(format!("{}{PARTIAL}", DeliveryId::generate()));
+        let unnamed = open_unnamed(dir).and_then(|file| link_unnamed(&file, &probe)).is_ok();
+        if unnamed {
+            std::fs::remove_file(&probe)?;
+        } else {
+            File::create(&probe)?;
+            std::fs::remove_file(&probe)?;
+        }
+        Ok(Disk {
+            unnamed,
+            #[cfg(test)]
+            recorder: None,
+        })
+    }
+
+    /// A new file on the file system of `dir`, without a final name.
+    pub(crate) fn fresh(&self, dir: &Path) -> io::Result<Fresh> {
+        if self.unnamed {
+            return Ok(Fresh {
+                file: open_unnamed(dir)?,
+                path: None,
+                disk: self.clone(),
+                number: self.number(),
+            });
+        }
+        self.fresh_named(dir.join(format!("{}{PARTIAL}", DeliveryId::generate())))
+    }
+
+    fn fresh_named(&self, path: PathBuf) -> io::Result<Fresh> {
+        let number = self.number();
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let file = recorded!(
+            self,
+            rustix::fs::open(&path, flags, Mode::from(0o600)).map(File::from).map_err(io::Error::from),
+            crate::recording::Event::Link { file: number, path: path.clone() }
+        )?;
+        Ok(Fresh { file, path: Some(path), disk: self.clone(), number })
+    }
+
+    #[cfg(test)]
+    fn number(&self) -> u64 {
+        self.recorder.as_ref().map_or(0, |recorder| recorder.next_file())
+    }
+
+    #[cfg(not(test))]
+    fn number(&self) -> u64 {
+        0
+    }
+
+    /// Makes a directory; true if it was not there.
+    pub(crate) fn mkdir(&self, path: &Path) -> io::Result<bool> {
+        let made = recorded!(
+            self,
+            rustix::fs::mkdir(path, Mode::from(0o700)),
+            crate::recording::Event::Mkdir { path: path.to_owned() }
+        );
+        match made {
+            Ok(()) => Ok(true),
+            Err(rustix::io::Errno::EXIST) => Ok(false),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Syncs a directory: names that came or went in it are on disk when this returns.
+    pub(crate) fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        recorded!(
+            self,
+            {
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+                rustix::fs::open(path, flags, Mode::empty())
+                    .and_then(rustix::fs::fsync)
+                    .map_err(io::Error::from)
+            },
+            crate::recording::Event::SyncDir { path: path.to_owned() }
+        )
+    }
+
+    /// A second name for a file.
+    pub(crate) fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        recorded!(
+            self,
+            std::fs::hard_link(from, to),
+            crate::recording::Event::Copy { from: from.to_owned(), to: to.to_owned() }
+        )
+    }
+
+    /// Renames a file or directory, replacing a file that has the name.
+    pub(crate) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        recorded!(
+            self,
+            std::fs::rename(from, to),
+            crate::recording::Event::Rename { from: from.to_owned(), to: to.to_owned() }
+        )
+    }
+
+    /// Removes a name; none there is fine.
+    pub(crate) fn unlink(&self, path: &Path) -> io::Result<()> {
+        match recorded!(
+            self,
+            std::fs::remove_file(path),
+            crate::recording::Event::Unlink { path: path.to_owned() }
+        ) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Replaces a small file durably: after a crash the old or the new content stands there whole.
+    pub(crate) fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        let dir = chasqui_base::fsx::parent(path);
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(PARTIAL);
+        // Left by a crash; only this process writes here.
+        self.unlink(Path::new(&beside))?;
+        let mut fresh = self.fresh_named(beside.into())?;
+        fresh.write(content)?;
+        fresh.sync()?;
+        fresh.rename_to(path)?;
+        self.sync_dir(dir)
+    }
+}
+
+/// A file being written. Dropped before it got a final name, it is gone.
+pub(crate) struct Fresh {
+    file: File,
+    // Its temporary name, where it needs one.
+    path: Option<PathBuf>,
+    disk: Disk,
+    // Its number in the recorder's log.
+    #[cfg_attr(not(test), allow(dead_code, reason = "read by the tests' recorder"))]
+    number: u64,
+}
+
+impl Fresh {
+    /// Appends octets.
+    pub(crate) fn write(&mut self, octets: &[u8]) -> io::Result<()> {
+        recorded!(
+            self.disk,
+            self.file.write_all(octets),
+            crate::recording::Event::Write { file: self.number, octets: octets.to_vec() }
+        )
+    }
+
+    /// Sets the modification time, in seconds since 1970.
+    pub(crate) fn set_time(&self, seconds: u64) -> io::Result<()> {
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        self.file.set_modified(time)
+    }
+
+    /// Lets the kernel start writing now, so that a later sync of several files waits once. Advice that drops clean pages starts
+    /// writing the dirty ones first; they stay in the cache meanwhile.
+    pub(crate) fn start_writeback(&self) {
+        // Advice only: where it does nothing, the sync does all.
+        let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);
+    }
+
+    /// Brings the content to disk.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        recorded!(self.disk, self.file.sync_data(), crate::recording::Event::SyncFile { file: self.number })
+    }
+
+    /// Gives it a name; it must be free. May be called for several names.
+    pub(crate) fn link_to(&self, path: &Path) -> io::Result<()> {
+        match &self.path {
+            Some(own) => self.disk.link(own, path),
+            None => recorded!(
+                self.disk,
+                link_unnamed(&self.file, path),
+                crate::recording::Event::Link { file: self.number, path: path.to_owned() }
+            ),
+        }
+    }
+
+    fn rename_to(mut self, path: &Path) -> io::Result<()> {
+        match self.path.take() {
+            Some(own) => self.disk.rename(&own, path).inspect_err(|_| self.path = Some(own)),
+            None => self.link_to(path),
+        }
+    }
+}
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        if let Some(path) = &self.path {
+            // Nothing can be done about an error here; the next load of the account removes what is left.
+            let _ = self.disk.unlink(path);
+        }
+    }
+}
+
+fn open_unnamed(dir: &Path) -> io::Result<File> {
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    Ok(File::from(rustix::fs::open(dir, flags, Mode::from(0o600))?))
+}
+
+fn link_unnamed(file: &File, path: &Path) -> io::Result<()> {
+    let source = format!("/proc/self/fd/{}", file.as_raw_fd());
+    Ok(rustix::fs::linkat(CWD, source, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fresh_file_is_there_only_once_it_is_linked() {
+        let dir = tempfile::tempdir().unwrap();
+        for unnamed in [true, false] {
+            let disk = Disk { unnamed: unnamed && Disk::probe(dir.path()).unwrap().unnamed, recorder: None };
+            let mut fresh = disk.fresh(dir.path()).unwrap();
+            fresh.write(b"uno ").unwrap();
+            fresh.write(b"dos").unwrap();
+            fresh.sync().unwrap();
+            drop(fresh);
+            assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+
+            let mut fresh = disk.fresh(dir.path()).unwrap();
+            fresh.write(b"tres").unwrap();
+            fresh.set_time(1_000_000_000).unwrap();
+            fresh.sync().unwrap();
+            fresh.link_to(&dir.path().join("a")).unwrap();
+            fresh.link_to(&dir.path().join("b")).unwrap();
+            assert!(fresh.link_to(&dir.path().join("b")).is_err());
+            drop(fresh);
+            assert_eq!(std::fs::read(dir.path().join("a")).unwrap(), b"tres");
+            assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
+            std::fs::remove_file(dir.path().join("a")).unwrap();
+            std::fs::remove_file(dir.path().join("b")).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_state_file_is_replaced_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = Disk::probe(dir.path()).unwrap();
+        let path = dir.path().join("folder.toml");
+        std::fs::write(dir.path().join("folder.toml.partial"), b"left by a crash").unwrap();
+        disk.replace(&path, b"one").unwrap();
+        disk.replace(&path, b"two").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"two");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}
