@@ -57,9 +57,11 @@ impl SequenceSet {
         ranges
     }
 
-    /// The largest number written out, if any; with sequence numbers it must not be beyond the mailbox.
+    /// The largest number in ranges without `*`, if any. A sequence number beyond the mailbox is an error of the client
+    /// (RFC 3501 §9 `seq-number`); a range with `*` always ends at what is there.
     pub fn largest_written(&self) -> Option<u32> {
-        self.0.iter().flat_map(|&(first, last)| [first, last]).filter(|&n| n != STAR).max()
+        let written = self.0.iter().filter(|&&(first, last)| first != STAR && last != STAR);
+        written.map(|&(first, last)| first.max(last)).max()
     }
 
     /// Whether `*` is in it: with an empty mailbox it names no message.
