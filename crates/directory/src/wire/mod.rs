@@ -74,6 +74,8 @@
 //! certificates on both sides, or in clear on loopback. A message is at most 1 MiB.
 
 pub(crate) mod answers;
+#[cfg(test)]
+mod fuzz;
 pub(crate) mod questions;
 pub(crate) mod seal;
 pub(crate) mod stream;
