@@ -22,8 +22,8 @@ use chasqui_smtp::Reply;
 use std::{sync::Arc, time::Duration};
 use tokio::task::JoinSet;
 
-/// Pauses before the directory is asked again about an account that has moved: the server that is asked may learn of a move
-/// up to a second after the node did (S5b).
+/// Pauses before the directory is asked again about an account that has moved, and the delivery tried again: the server that is asked
+/// may learn of a move up to a second after the node did.
 const MOVES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(300), Duration::from_millis(1200)];
 
 /// What sessions and the retry worker deliver through.
@@ -51,15 +51,18 @@ impl Courier {
     ) -> Vec<Result> {
         let mut done = Vec::with_capacity(accounts.len());
         let mut open = accounts;
-        for pause in MOVES {
+        let mut pauses = MOVES.into_iter();
+        loop {
             let results = self.round(envelope, content, open).await;
             let (moved, settled): (Vec<_>, Vec<_>) = results
                 .into_iter()
                 .partition(|result| matches!(result.outcome, Outcome::Deferred(Cause::Moved, _)));
             done.extend(settled);
-            if moved.is_empty() {
+            let pause = pauses.next().filter(|_| !moved.is_empty());
+            let Some(pause) = pause else {
+                done.extend(moved);
                 return done;
-            }
+            };
             tokio::time::sleep(pause).await;
             open = Vec::with_capacity(moved.len());
             for result in moved {
@@ -72,12 +75,6 @@ impl Courier {
                 }
             }
         }
-        done.extend(open.into_iter().map(|owned| Result {
-            account: owned.account,
-            node: owned.node.name.clone(),
-            outcome: Outcome::Deferred(Cause::Moved, STILL_MOVING),
-        }));
-        done
     }
 
     async fn round(
@@ -127,7 +124,6 @@ impl Courier {
 }
 
 const UNKNOWN: Reply = Reply::fixed(451, (4, 3, 0), "The delivery was interrupted");
-const STILL_MOVING: Reply = Reply::fixed(451, (4, 3, 5), "The mailbox is being moved");
 
 /// What to do about a message after its delivery.
 #[derive(Debug)]
@@ -162,7 +158,7 @@ pub(crate) fn settle(mode: WhenUnavailable, results: Vec<Result>) -> Settlement 
         Outcome::Refused(_) if !settled_alike => None,
         Outcome::Stored(reply) | Outcome::Refused(reply) | Outcome::Deferred(_, reply) => Some(reply),
     });
-    Settlement::Answer(reply.unwrap_or(STILL_MOVING))
+    Settlement::Answer(reply.unwrap_or(UNKNOWN))
 }
 
 #[cfg(test)]

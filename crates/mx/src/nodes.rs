@@ -22,6 +22,7 @@ use chasqui_directory::Node;
 use chasqui_smtp::Reply;
 use std::{
     collections::HashMap,
+    io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -207,7 +208,10 @@ impl Nodes {
             tracing::info!(node = pool.name, delivery = %envelope.id, reused, %error, "connection failed");
             uncertain = true;
             if !reused {
-                self.failed(pool);
+                // A node that hangs would hold up everybody; one that died will refuse the next connection by itself.
+                if matches!(&error, LinkError::Io(error) if error.kind() == io::ErrorKind::TimedOut) {
+                    self.failed(pool);
+                }
                 return Some(Cause::Uncertain);
             }
             // The others that were idle then died of the same.

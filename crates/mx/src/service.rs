@@ -107,11 +107,14 @@ impl Policy {
     }
 }
 
-impl RoleService for MxService {
-    type Config = Config;
-    const ROLE: &'static str = "mx";
-
-    async fn bind(config: Config, registry: &mut Registry) -> Result<Self, StartError> {
+impl MxService {
+    /// Opens everything but the directory.
+    pub(crate) fn assemble(
+        config: Config,
+        directory: Directory,
+        role_tls: Option<RoleTls>,
+        registry: &mut Registry,
+    ) -> Result<Self, StartError> {
         let policy = Policy::new(config.clone())?;
         if config.delivery.connections_per_node == 0 || config.spool.per_node == 0 {
             return Err(StartError::value("delivery.connections_per_node, spool.per_node", "must not be 0"));
@@ -119,23 +122,13 @@ impl RoleService for MxService {
         if config.listen.is_empty() {
             return Err(StartError::value("listen", "at least one address is expected"));
         }
-        let role_tls = config.tls.as_ref().map(RoleTls::load).transpose()?;
         let tls = config.public_tls.as_ref().map(PublicTls::load).transpose()?;
         let listeners = config.listen.iter().map(Listener::bind).collect::<Result<Vec<_>, _>>()?;
         let metrics = Metrics::register(registry);
         let spool = Spool::open(&config.spool, &metrics)
             .map_err(|error| StartError::open(&config.spool.path, error))?;
-        let directory = DirectoryClient::connect(&config.directory, role_tls.clone()).await?;
-        directory.register(registry);
-        let directory = Directory::Servers(directory);
         let (recovery, recovered) = mpsc::channel(RECOVERED);
-        let nodes = Nodes::new(
-            config.delivery.clone(),
-            config.hostname.clone(),
-            role_tls.clone(),
-            metrics.clone(),
-            recovery,
-        );
+        let nodes = Nodes::new(config.delivery, config.hostname, role_tls.clone(), metrics.clone(), recovery);
         let endpoints =
             listeners.iter().map(|listener| ("smtp", listener.local_address().to_string())).collect();
         Ok(Self {
@@ -155,6 +148,20 @@ impl RoleService for MxService {
             endpoints,
             role_tls,
         })
+    }
+}
+
+impl RoleService for MxService {
+    type Config = Config;
+    const ROLE: &'static str = "mx";
+
+    async fn bind(config: Config, registry: &mut Registry) -> Result<Self, StartError> {
+        let role_tls = config.tls.as_ref().map(RoleTls::load).transpose()?;
+        let directory = DirectoryClient::connect(&config.directory, role_tls.clone()).await?;
+        let client = directory.clone();
+        let service = Self::assemble(config, Directory::Servers(directory), role_tls, registry)?;
+        client.register(registry);
+        Ok(service)
     }
 
     fn endpoints(&self) -> Vec<(&'static str, String)> {

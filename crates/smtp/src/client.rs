@@ -123,6 +123,8 @@ pub struct ClientSession {
     state: State,
     capabilities: Capabilities,
     results: Vec<Option<Reply>>,
+    /// No recipient of the last transaction was accepted, so that the server still has it open.
+    left_open: bool,
     output: Vec<u8>,
 }
 
@@ -131,6 +133,7 @@ enum State {
     Greeting,
     Hello,
     Ready,
+    Reset,
     Mail,
     Recipient(usize),
     /// Replies to the text: the next recipient to get one, or the single reply that counts for all or for none.
@@ -149,6 +152,7 @@ impl ClientSession {
             state: State::Greeting,
             capabilities: Capabilities::default(),
             results: Vec::new(),
+            left_open: false,
             output: Vec::new(),
         }
     }
@@ -189,6 +193,10 @@ impl ClientSession {
         lacks(self.capabilities.chunking, "CHUNKING")?;
         lacks(self.capabilities.smtputf8 || !envelope.smtputf8, "SMTPUTF8")?;
         lacks(self.capabilities.eight_bit_mime || !envelope.eight_bit_mime, "8BITMIME")?;
+        let left_open = std::mem::take(&mut self.left_open);
+        if left_open {
+            out.extend_from_slice(b"RSET\r\n");
+        }
         // Writing to a Vec cannot fail.
         let _ = write!(out, "MAIL FROM:<{}>", envelope.reverse_path);
         if envelope.eight_bit_mime {
@@ -209,7 +217,7 @@ impl ClientSession {
         let _ = write!(out, "\r\nBDAT {} LAST\r\n", envelope.size);
         self.results.clear();
         self.results.resize(envelope.recipients.len(), None);
-        self.state = State::Mail;
+        self.state = if left_open { State::Reset } else { State::Mail };
         Ok(())
     }
 
@@ -257,6 +265,10 @@ impl ClientSession {
                 Ok(Some(ClientEvent::Ready))
             }
             State::Greeting | State::Hello => Err(ClientError::Refused(reply)),
+            State::Reset => {
+                self.state = State::Mail;
+                Ok(None)
+            }
             State::Mail => {
                 if !reply.is_positive() {
                     self.results.fill(Some(reply));
@@ -273,7 +285,9 @@ impl ClientSession {
                 self.state = if index + 1 < self.results.len() {
                     State::Recipient(index + 1)
                 } else {
-                    State::Text(self.next_open(0))
+                    let first = self.next_open(0);
+                    self.left_open = first == self.results.len();
+                    State::Text(first)
                 };
                 Ok(None)
             }

@@ -130,3 +130,16 @@ fn a_server_without_chunking_gets_no_transaction() {
     let result = client.begin(&envelope(&ReversePath::Null, b"", DeliveryId::generate()), &mut out);
     assert_eq!((result, out.len()), (Err(ClientError::Lacks("CHUNKING")), 0));
 }
+
+#[test]
+fn a_transaction_without_recipients_is_reset_before_the_next() {
+    let mut client = open(Protocol::Lmtp);
+    let input = b"250 x\r\n550 x\r\n550 x\r\n550 x\r\n503 x\r\n";
+    assert_eq!(client.receive(input), Ok((input.len(), Some(ClientEvent::Done))));
+    let mut out = Vec::new();
+    client.begin(&envelope(&ReversePath::Null, b"x", DeliveryId::generate()), &mut out).unwrap();
+    assert!(out.starts_with(b"RSET\r\nMAIL FROM:<>"));
+    let input = b"250 reset\r\n250 x\r\n250 x\r\n250 x\r\n250 x\r\n250 a\r\n250 b\r\n451 c\r\n";
+    assert_eq!(client.receive(input), Ok((input.len(), Some(ClientEvent::Done))));
+    assert_eq!(codes(&mut client), [Some(250), Some(250), Some(451)]);
+}

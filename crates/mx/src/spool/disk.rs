@@ -95,7 +95,8 @@ impl Folder {
         let path = self.failed.join(format!("{}.json", record.id));
         let mut whole = record.clone();
         if let Some(before) = fs::read(&path).ok().and_then(|text| Record::decode(&text).ok()) {
-            let known = |account: &EmailAddress| record.recipients.iter().any(|waiting| waiting.account == *account);
+            let known =
+                |account: &EmailAddress| record.recipients.iter().any(|waiting| waiting.account == *account);
             whole.recipients.extend(before.recipients.into_iter().filter(|waiting| !known(&waiting.account)));
         }
         self.put(&self.failed, &whole, content)

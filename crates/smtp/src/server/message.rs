@@ -91,6 +91,11 @@ impl ServerSession {
         self.phase = Phase::Command;
         if chunk.refused == Some(Refusal::Order) {
             let refusal = self.refuse_message_start(false).unwrap_or(replies::MAIL_FIRST);
+            if refusal == replies::LMTP_NO_RECIPIENTS {
+                // The usual end of a pipelined transaction whose recipients were all refused: no error of the client's.
+                refusal.write_to(&mut self.output);
+                return None;
+            }
             return self.refuse(&refusal);
         }
         let transaction = self.transaction.as_mut()?;
