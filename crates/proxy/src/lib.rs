@@ -10,12 +10,13 @@
 //! | module | what it does |
 //! | --- | --- |
 //! | [`config`] | the role's settings |
-//! | `dialogue`, `imap`, `pop3` | what is said before the log-in and towards the node, without I/O |
-//! | `credentials` | name and password, checked |
+//! | [`dialogue`], [`imap`], [`pop3`] | what is said before the log-in and towards the node, without I/O |
+//! | [`credentials`] | name and password, checked |
 //! | `guessing` | slows, then refuses who guesses passwords |
 //! | `log_in` | standing → password → owner node → mailbox |
 //! | `nodes` | connections to storage nodes, and which of them are down |
 //! | `session` | one client from accept to hang-up |
+//! | [`metrics`] | what is counted |
 //!
 //! Rules:
 //! - A password goes to the directory and nowhere else; it is never logged.
@@ -24,14 +25,14 @@
 //! - A relayed session owns no buffer and no state of the log-in (see `session`).
 
 pub mod config;
-mod credentials;
-mod dialogue;
+pub mod credentials;
+pub mod dialogue;
 mod guessing;
-mod imap;
+pub mod imap;
 mod log_in;
-mod metrics;
+pub mod metrics;
 mod nodes;
-mod pop3;
+pub mod pop3;
 mod service;
 mod session;
 mod shared;

@@ -2,7 +2,6 @@
 //! protocol crates.
 
 mod failures;
-mod fuzz;
 mod imap;
 mod node;
 mod pop3;

@@ -1,12 +1,17 @@
 //! Random conversations: valid ones, mutated, in random chunks. `CHASQUI_FUZZ_INPUTS` says how many.
 
+use base64::Engine;
 use chasqui_base::ByteSize;
+use chasqui_proxy::config::Limits;
+use chasqui_proxy::dialogue::{Answer, Dialogue, Next, Offer, Refusal};
+use chasqui_proxy::imap::Imap;
+use chasqui_proxy::pop3::Pop3;
 
-use super::{PASSWORD, plain};
-use crate::config::Limits;
-use crate::dialogue::{Answer, Dialogue, Next, Offer, Refusal};
-use crate::imap::Imap;
-use crate::pop3::Pop3;
+const PASSWORD: &str = "chasqui-demo";
+
+fn plain(login: &str, password: &str) -> String {
+    base64::engine::general_purpose::STANDARD.encode(format!("\0{login}\0{password}"))
+}
 
 /// A small generator of its own, so that a seed means the same everywhere (xorshift64*).
 struct Random(u64);
