@@ -99,11 +99,9 @@ impl Directory {
         match self {
             Self::Servers(client) => client.look_up(address).await,
             #[cfg(test)]
-            Self::Table(table) => table
-                .lock()
-                .map_err(|_| DirectoryUnavailable)?
-                .get(address)
-                .map_or(Err(DirectoryUnavailable), Ok),
+            Self::Table(table) => {
+                table.lock().ok().and_then(|table| table.get(address)).ok_or(DirectoryUnavailable)
+            }
         }
     }
 }

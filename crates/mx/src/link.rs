@@ -128,7 +128,8 @@ impl Link {
         let recipients: Vec<&str> = accounts.iter().map(|account| account.as_str()).collect();
         let begin = WireEnvelope {
             reverse_path: &envelope.reverse_path,
-            smtputf8: envelope.smtputf8,
+            // An ASCII alias may stand for an account that is not.
+            smtputf8: envelope.smtputf8 || recipients.iter().any(|account| !account.is_ascii()),
             eight_bit_mime: envelope.eight_bit_mime,
             delivery_id: Some(envelope.id),
             size,
@@ -203,6 +204,16 @@ impl Link {
             if in_time(deadline, self.stream.read_more(&mut self.input, 16 * 1024)).await? == 0 {
                 return Err(LinkError::Closed);
             }
+        }
+    }
+
+    /// Whether an idle connection is still silent: a node that ends it says 421 or closes. What is noticed here was certainly
+    /// not sent, and so leaves no doubt about a message.
+    pub(crate) async fn is_alive(&mut self) -> bool {
+        tokio::select! {
+            biased;
+            _ = self.stream.read_more(&mut self.input, 1024) => false,
+            () = std::future::ready(()) => true,
         }
     }
 

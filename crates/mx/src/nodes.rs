@@ -223,9 +223,10 @@ impl Nodes {
     async fn take(&self, pool: &Pool) -> Result<(Link, bool), ()> {
         let limit = self.settings.idle_timeout.get();
         // The one that was used last, so that surplus ones grow old.
-        let idle = pool.idle().pop();
-        if let Some(link) = idle.filter(|link| link.used.elapsed() < limit) {
-            return Ok((link, true));
+        while let Some(mut link) = pool.pop_idle() {
+            if link.used.elapsed() < limit && link.is_alive().await {
+                return Ok((link, true));
+            }
         }
         if pool.health().until.is_some_and(|until| until > Instant::now()) {
             return Err(());
@@ -295,6 +296,10 @@ impl Nodes {
 impl Pool {
     fn idle(&self) -> MutexGuard<'_, Vec<Link>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pop_idle(&self) -> Option<Link> {
+        self.idle().pop()
     }
 
     fn health(&self) -> MutexGuard<'_, Health> {

@@ -37,6 +37,7 @@ impl Spool {
             match result.outcome {
                 Outcome::Stored(reply) => {
                     stored += 1;
+                    self.pull(&result.node);
                     tracing::info!(delivery = %id, account = %result.account, node = result.node, %reply, "delivered from the spool");
                 }
                 Outcome::Refused(reply) => {

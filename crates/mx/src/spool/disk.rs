@@ -215,7 +215,7 @@ mod tests {
         folder.store(&record, &Content::Memory(b"text\n".to_vec())).unwrap();
         drop(folder);
         let (folder, recovered) = Folder::open(dir.path()).unwrap();
-        assert_eq!(recovered.records, [record.clone()]);
+        assert_eq!(recovered.records, std::slice::from_ref(&record));
         assert_eq!(fs::read(folder.message(record.id)).unwrap(), b"text\n");
         folder.remove(record.id).unwrap();
         assert!(names(&dir.path().join("queue")).is_empty() && names(&dir.path().join("tmp")).is_empty());

@@ -225,6 +225,19 @@ impl Spool {
         }
     }
 
+    /// A retry got through: two others of the node are due now. So a node that refused for a while (its disk was full, say)
+    /// gets all that waits for it soon, and one that still refuses is asked once.
+    fn pull(&self, node: &str) {
+        let now = Instant::now();
+        if let Some(queue) = self.index().queues.get_mut(node) {
+            for _ in 0..2 {
+                if let Some((due, id)) = queue.waiting.pop_last() {
+                    queue.waiting.insert((due.min(now), id));
+                }
+            }
+        }
+    }
+
     fn reserve(&self) -> Result<(), KeepError> {
         let mut index = self.index();
         if index.entries.len() + index.reserved >= self.settings.entries {

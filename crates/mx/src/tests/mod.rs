@@ -7,7 +7,11 @@ mod replies;
 mod spooling;
 
 use crate::{Config, MxService, config::WhenUnavailable, directory::Directory};
-use chasqui_base::{EmailAddress, Lifecycle, RoleService as _, Span, tls::RoleTls};
+use chasqui_base::{
+    EmailAddress, Lifecycle, RoleService as _, Span,
+    net::{Endpoint, Stream},
+    tls::RoleTls,
+};
 use chasqui_directory::{AccountRecord, AccountState, LookUp, Node, Services, Target};
 use node::FakeNode;
 use prometheus_client::registry::Registry;
@@ -17,10 +21,7 @@ use std::{
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
+use tokio::io::AsyncWriteExt as _;
 
 /// A directory in memory. Without an answer for an address, no server answers.
 #[derive(Default)]
@@ -123,8 +124,8 @@ impl Site {
     }
 
     async fn connect(&self) -> Client {
-        let endpoint = &self.service.endpoints()[0].1;
-        Client { stream: TcpStream::connect(endpoint).await.unwrap(), input: Vec::new() }
+        let endpoint: Endpoint = self.service.endpoints()[0].1.parse().unwrap();
+        Client { stream: endpoint.connect(Duration::from_secs(5)).await.unwrap(), input: Vec::new() }
     }
 
     /// Sends one message; the reply to its end.
@@ -152,13 +153,14 @@ impl Site {
 }
 
 struct Client {
-    stream: TcpStream,
+    stream: Stream,
     input: Vec<u8>,
 }
 
 impl Client {
     async fn write(&mut self, text: &str) {
         self.stream.write_all(text.as_bytes()).await.unwrap();
+        self.stream.flush().await.unwrap();
     }
 
     async fn say(&mut self, command: &str) -> String {
@@ -178,11 +180,11 @@ impl Client {
                     return text[..length].trim_end().to_owned();
                 }
             }
-            let mut block = [0; 4096];
-            let read = tokio::time::timeout(Duration::from_secs(10), self.stream.read(&mut block));
+            let read =
+                tokio::time::timeout(Duration::from_secs(10), self.stream.read_more(&mut self.input, 4096));
             match read.await.expect("a reply in time") {
                 Ok(0) | Err(_) => return String::new(),
-                Ok(octets) => self.input.extend_from_slice(&block[..octets]),
+                Ok(_) => {}
             }
         }
     }

@@ -1,9 +1,10 @@
 //! The ways that a message takes when everything works.
 
 use super::{Client, FakeNode, Site, address, quick, record};
+use crate::Config;
 use chasqui_base::{
     ByteSize, Span, pki,
-    tls::{Role, RoleTls},
+    tls::{PublicTlsFiles, Role, RoleTls},
 };
 use chasqui_directory::Target;
 use std::{sync::Arc, time::Duration};
@@ -122,6 +123,43 @@ async fn nodes_are_reached_over_mutual_tls() {
     // A certificate of the site that is no storage node's gets no mail.
     assert!(site.send(&["beto"], "x\r\n").await.contains("accepted"));
     assert!(impostor.inbox("beto").is_empty());
+}
+
+#[tokio::test]
+async fn starttls_drops_what_was_slipped_in_before_it() {
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let authority = pki::create_ca(folder.path(), "test").unwrap();
+    let files = authority.issue(folder.path(), "mx", &[Role::Mx], &["localhost"]).unwrap();
+    let config = Config {
+        public_tls: Some(PublicTlsFiles { certificate: files.certificate.clone(), key: files.key.clone() }),
+        ..quick()
+    };
+    let (site, node) = (Site::start_in(config, folder, Arc::default(), None), FakeNode::start("one").await);
+    site.add("ana", &node);
+    let mut client = site.client().await;
+    client.write("STARTTLS\r\nMAIL FROM:<evil@example.org>\r\nRCPT TO:<ana@ejemplo.test>\r\n").await;
+    assert!(client.reply().await.starts_with("220 2.0.0"));
+    let tls = RoleTls::load(&files).unwrap();
+    let mut client = Client {
+        stream: tls.connect(client.stream, "localhost", Role::Mx).await.unwrap(),
+        input: Vec::new(),
+    };
+    assert!(client.say("RCPT TO:<ana@ejemplo.test>").await.starts_with("503"));
+    assert!(!client.say("EHLO secure.example").await.contains("STARTTLS"));
+    assert!(client.send(&["ana"], "x\r\n").await.contains("stored"));
+    let inbox = node.inbox("ana");
+    assert!(
+        inbox[0].contains("from secure.example") && inbox[0].contains("with ESMTPS (TLSv1_3 "),
+        "{inbox:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_alias_of_ascii_may_stand_for_an_account_that_is_not() {
+    let (site, node) = (Site::start(quick()), FakeNode::start("one").await);
+    site.know("nandu", vec![Target::Account(record("ñandú", &node))]);
+    assert!(site.send(&["nandu"], "x\r\n").await.contains("stored"));
+    assert_eq!(node.inbox("ñandú").len(), 1);
 }
 
 #[tokio::test]
