@@ -30,7 +30,8 @@ fn example_of<R: Role>() -> String {
 }
 
 fn check<R: Role>(file: &Path) -> anyhow::Result<()> {
-    config::load::<R::Config>(file)?;
+    let config = config::load::<R::Config>(file)?;
+    R::check(&config).with_context(|| file.display().to_string())?;
     print(&format!("{}: a correct configuration of the {} role\n", file.display(), R::ROLE))
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chasqui_base::net::ListenAddress;
-use chasqui_base::service::RoleService;
+use chasqui_base::service::{RoleService, StartError};
 use chasqui_directory::DirectoryService;
 use chasqui_mx::MxService;
 use chasqui_proxy::ProxyService;
@@ -19,6 +19,11 @@ pub const DRAIN: Duration = Duration::from_secs(30);
 pub trait Role: RoleService<Config: DeserializeOwned + Serialize + JsonSchema + Default + Send> {
     /// Where the metrics page is served; loopback only.
     fn metrics(config: &Self::Config) -> Option<&ListenAddress>;
+
+    /// Refuses what the types of the configuration let pass.
+    fn check(_config: &Self::Config) -> Result<(), StartError> {
+        Ok(())
+    }
 
     /// How long what is open may take to finish when the role ends.
     fn drain(_config: &Self::Config) -> Duration {
@@ -42,11 +47,19 @@ impl Role for StorageService {
     fn metrics(config: &Self::Config) -> Option<&ListenAddress> {
         config.metrics.as_ref()
     }
+
+    fn check(config: &Self::Config) -> Result<(), StartError> {
+        config.check()
+    }
 }
 
 impl Role for ProxyService {
     fn metrics(config: &Self::Config) -> Option<&ListenAddress> {
         config.metrics.as_ref()
+    }
+
+    fn check(config: &Self::Config) -> Result<(), StartError> {
+        config.check()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use anyhow::Context;
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ContentArrangement, LineStyle, Table, presets};
 use serde::Serialize;
 
 /// Prints `records` as a JSON array, or as a table with one row each.
@@ -32,7 +32,7 @@ pub fn record<T: Serialize>(json: bool, record: &T, sentence: &str) -> anyhow::R
 pub fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table
-        .load_style(presets::UTF8_NO_BORDERS)
+        .load_style(presets::UTF8_NO_BORDERS.row_separator(LineStyle::none()))
         .set_content_arrangement(ContentArrangement::Disabled)
         .set_header(header.to_vec());
     table

@@ -134,7 +134,7 @@ fn storage(dir: &Path, ports: Ports, name: &str) -> String {
 fn mx(dir: &Path, ports: Ports) -> String {
     format!(
         "# The exchanger of the demo. `chasqui config example mx` shows every key.\n\n\
-         hostname = \"mx.{DOMAIN}\"\n\
+         hostname = \"mx.{DOMAIN}\"\npostmaster = \"ana@{DOMAIN}\"\n\
          listen = [\"{smtp}\"]\n\
          metrics = \"{metrics}\"\n\n\
          [spool]\npath = {spool}\n\n{public}\n{directory}\n{tls}",
