@@ -1,6 +1,6 @@
 //! Replies (RFC 5321 §4.2) with enhanced status codes (RFC 3463): written by servers, parsed by clients.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, io::Write as _};
 
 /// The longest line of a reply that is written, with its CR LF (RFC 5321 §4.5.3.1.5).
 const WRITTEN_LINE: usize = 512;
@@ -119,8 +119,8 @@ impl Reply {
                 separator,
             ]);
             if let Some(enhanced) = self.enhanced {
-                out.extend_from_slice(enhanced.to_string().as_bytes());
-                out.push(b' ');
+                // Writing to a Vec cannot fail.
+                let _ = write!(out, "{enhanced} ");
             }
             let mut room = (WRITTEN_LINE - 2).saturating_sub(out.len() - start).min(line.len());
             while !line.is_char_boundary(room) {
