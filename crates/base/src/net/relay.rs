@@ -17,21 +17,34 @@ use super::stream::{Stream, with_scratch};
 /// Octets that one read takes. 16 KiB is one TLS record; more would let one busy connection hold its thread for long.
 const CHUNK: usize = 16 * 1024;
 
+/// How long a client may keep its half of the connection open after the server has closed its own. Closing at once could
+/// make the kernel throw away the last reply; waiting for ever would let clients that vanished hold up a role that drains.
+const LINGER: Duration = Duration::from_secs(2);
+
 /// Relays until both ends have finished, one fails, or nothing has moved for `idle` (then `TimedOut`). Returns octets from `a`
-/// to `b` and from `b` to `a`. When one end finishes sending, the other is told and may still answer.
+/// to `b` and from `b` to `a`. When one end finishes sending, the other is told and may still answer; `b` is the server, and when
+/// it has finished `a` has no more than [`LINGER`] to hang up.
 pub async fn relay(a: &mut Stream, b: &mut Stream, idle: Duration) -> io::Result<(u64, u64)> {
     let mut there = Direction::default();
     let mut back = Direction::default();
     let mut deadline = std::pin::pin!(tokio::time::sleep(idle));
     let mut moved_at_arming = 0;
+    let mut lingering = false;
     poll_fn(move |context| {
         let first = there.poll(context, a, b)?;
         let second = back.poll(context, b, a)?;
         if first.is_ready() && second.is_ready() {
             return Poll::Ready(Ok((there.moved, back.moved)));
         }
+        if second.is_ready() && !lingering {
+            lingering = true;
+            deadline.as_mut().reset(Instant::now() + idle.min(LINGER));
+        }
         // Re-armed only when it fires: touching a timer for every record would cost more than the copy.
         while deadline.as_mut().poll(context).is_ready() {
+            if lingering {
+                return Poll::Ready(Ok((there.moved, back.moved)));
+            }
             let moved = there.moved + back.moved;
             if moved == moved_at_arming {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -150,6 +163,16 @@ mod tests {
         client.read_to_end(&mut answer).await.unwrap();
         assert!(echo.await.unwrap() == expected && answer == expected[..1000]);
         assert_eq!(relaying.await.unwrap().unwrap(), (3_000_000, 1000));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_stays_after_the_server_has_gone_is_left_soon() {
+        let (_client, mut a) = Stream::pair().unwrap();
+        let (mut b, server) = Stream::pair().unwrap();
+        drop(server);
+        let begun = Instant::now();
+        assert_eq!(relay(&mut a, &mut b, Duration::from_secs(1800)).await.unwrap(), (0, 0));
+        assert!(begun.elapsed() <= LINGER + Duration::from_secs(1));
     }
 
     #[tokio::test]
