@@ -135,6 +135,7 @@ impl Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn reader(command: usize) -> Reader {
         Reader::new(Limits { command, sasl: 8, errors: 3 })
@@ -184,5 +185,26 @@ mod tests {
         reader.feed(b"NOOP\r\n");
         assert!(reader.next_line(64).is_some());
         assert_eq!(reader.buffer.capacity(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn the_chunks_make_no_difference(
+            text in "([A-Z]{0,9} ?[a-z]{0,9}\r?\n){0,9}[A-Z]{0,9}", chunks in prop::collection::vec(1_usize..9, 1..50),
+        ) {
+            let lines = |sizes: &[usize]| {
+                let (mut reader, mut rest, mut lines) = (reader(12), text.as_bytes(), Vec::new());
+                for size in sizes.iter().cycle() {
+                    if rest.is_empty() {
+                        break;
+                    }
+                    let count = reader.feed(&rest[..(*size).min(rest.len())]);
+                    rest = &rest[count..];
+                    lines.extend(std::iter::from_fn(|| reader.next_line(12)));
+                }
+                (lines, reader.take_rest())
+            };
+            prop_assert_eq!(lines(&chunks), lines(&[1000]));
+        }
     }
 }

@@ -208,3 +208,45 @@ async fn a_message_that_breaks_off_is_not_stored() {
     assert!(node.messages("ana").await.is_empty());
     node.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deliveries_over_many_connections_arrive_once_each() {
+    const CONNECTIONS: usize = 16;
+    const MESSAGES: usize = 12;
+    let site = Site::start().await;
+    let mut config = site.config("storage1");
+    config.timeouts.directory_cache = Span::millis(500);
+    let node = std::sync::Arc::new(Running::start(config).await);
+    let mut senders = Vec::new();
+    for connection in 0..CONNECTIONS {
+        let node = std::sync::Arc::clone(&node);
+        senders.push(tokio::spawn(async move {
+            let mut wire = node.lmtp().await;
+            for number in 0..MESSAGES {
+                let id = DeliveryId::generate();
+                let message = format!("Subject: {connection}/{number}\r\n\r\n");
+                let text = transaction(&format!(" XDELIVERYID={id}"), &["ana", "beto"], &message);
+                // Every third one twice, as after a lost reply.
+                for _ in 0..=usize::from(number % 3 == 0) {
+                    wire.send(&text).await;
+                    for _ in 0..5 {
+                        wire.expect("250 ").await;
+                    }
+                }
+            }
+        }));
+    }
+    for sender in senders {
+        sender.await.unwrap();
+    }
+    for account in ["ana", "beto"] {
+        let mut messages = node.messages(account).await;
+        messages.sort();
+        messages.dedup();
+        assert_eq!(messages.len(), CONNECTIONS * MESSAGES);
+        let mut wire = node.pop3(account).await;
+        wire.send("STAT\r\n").await;
+        wire.expect(&format!("+OK {} ", CONNECTIONS * MESSAGES)).await;
+    }
+    std::sync::Arc::into_inner(node).unwrap().stop().await;
+}

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use chasqui_base::service::{Lifecycle, RoleService};
 use chasqui_base::{EmailAddress, Span};
-use chasqui_directory::admin::{Database, NewUser};
 use chasqui_directory::DirectoryService;
+use chasqui_directory::admin::{Database, NewUser};
 use chasqui_directory::{AccountState, KeyFile, Node};
 use chasqui_storage::{Config, StorageService};
 use prometheus_client::registry::Registry;
