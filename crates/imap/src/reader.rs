@@ -242,7 +242,10 @@ impl CommandReader {
                     }
                 }
                 State::SkipLine => {
-                    let Some(end) = self.find_line_end() else { return self.line_goes_on() };
+                    let end = match self.line_end() {
+                        Ok(end) => end,
+                        Err(event) => return event,
+                    };
                     let announced = announced(&self.buffer[self.head..self.head + end]);
                     self.consume(end);
                     self.state = match announced {
@@ -263,7 +266,7 @@ impl CommandReader {
                 self.consume(end);
                 LineEvent::Line(line)
             }
-            None if self.buffered() <= self.limits.line => {
+            None if self.buffered() <= self.limits.line + 1 => {
                 self.need_input();
                 LineEvent::NeedInput
             }
@@ -273,10 +276,10 @@ impl CommandReader {
 
     /// Looks at the line in progress in a command. `None`: the state changed, look again.
     fn command_line(&mut self) -> Option<Event<'static>> {
-        let Some(end) = self.find_line_end() else { return Some(self.line_goes_on()) };
-        if end - self.line > self.limits.line + 2 {
-            return Some(self.too_long());
-        }
+        let end = match self.line_end() {
+            Ok(end) => end,
+            Err(event) => return Some(event),
+        };
         let Some(literal) = announced(&self.buffer[self.head + self.line..self.head + end]) else {
             let parsed = parse::command(&self.buffer[self.head..self.head + end], &self.limits);
             self.consume(end);
@@ -339,7 +342,10 @@ impl CommandReader {
 
     /// The line behind a message: the end of the APPEND, or what precedes another message.
     fn line_after_message(&mut self) -> Option<Event<'static>> {
-        let Some(end) = self.find_line_end() else { return Some(self.line_goes_on()) };
+        let end = match self.line_end() {
+            Ok(end) => end,
+            Err(event) => return Some(event),
+        };
         let line = &self.buffer[self.head..self.head + end];
         if without_end(line).is_empty() {
             self.consume(end);
@@ -378,7 +384,16 @@ impl CommandReader {
         })
     }
 
-    /// Where the line in progress ends, behind its LF, from the head.
+    /// Where the line in progress ends, behind its LF, from the head; else what to do without it: wait, or give up because it is
+    /// too long already.
+    fn line_end(&mut self) -> Result<usize, Event<'static>> {
+        match self.find_line_end() {
+            Some(end) if end - self.line <= self.limits.line + 2 => Ok(end),
+            None if self.scanned - self.line <= self.limits.line + 1 => Err(self.need_input()),
+            _ => Err(self.too_long()),
+        }
+    }
+
     fn find_line_end(&mut self) -> Option<usize> {
         let from = self.head + self.scanned;
         match self.buffer[from..].iter().position(|&b| b == b'\n') {
@@ -388,11 +403,6 @@ impl CommandReader {
                 None
             }
         }
-    }
-
-    /// The line has no end yet: wait, unless it is too long already.
-    fn line_goes_on(&mut self) -> Event<'static> {
-        if self.scanned - self.line > self.limits.line { self.too_long() } else { self.need_input() }
     }
 
     fn too_long(&mut self) -> Event<'static> {
