@@ -111,6 +111,17 @@ mod tests {
         assert!(line.contains("with UTF8SMTPS (TLSv1_3 TLS13_AES_256_GCM_SHA384) id"), "{line}");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn counting_survives_any_text(parts in proptest::collection::vec(
+            proptest::sample::select(vec!["Received:", "received", "\r\n", "\n", "\r", ":", "x", "\0", "\t"]), 0..40,
+        )) {
+            let text = parts.concat();
+            let most = text.to_ascii_lowercase().matches("received:").count();
+            proptest::prop_assert!(count(text.as_bytes()) <= most);
+        }
+    }
+
     #[test]
     fn only_received_fields_of_the_header_count() {
         let text =

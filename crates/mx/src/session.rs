@@ -25,8 +25,9 @@ use std::{
 };
 use tokio::io::AsyncWriteExt as _;
 
-/// What one read takes at most.
+/// What one read takes at most: of message text, and of commands, which a client may pipeline with the text behind them.
 const READ: usize = 64 * 1024;
+const READ_COMMANDS: usize = 16 * 1024;
 
 /// How long a client may take to read our replies.
 const WRITE_DEADLINE: Duration = Duration::from_secs(60);
@@ -125,7 +126,7 @@ impl Session {
         } else {
             limits.command_timeout.get()
         };
-        let most = if in_text { READ } else { READ.min(limits.line_length.max(4096)) };
+        let most = if in_text { READ } else { READ_COMMANDS };
         if self.wire.in_transaction() {
             return match in_time(deadline, self.stream.read_more(&mut self.input, most)).await {
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => self.end(&replies::TIMED_OUT).await,
