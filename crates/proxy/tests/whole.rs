@@ -237,6 +237,7 @@ async fn wrong_passwords_unknown_users_and_lost_nodes_are_told_apart_as_far_as_t
     let mut imap = site.connect("imap").await;
     let opened = imap.command(&format!("LOGIN beto@ejemplo.test {PASSWORD}")).await;
     assert!(opened.last().unwrap().starts_with("t OK "), "{opened:?}");
+    drop(imap);
 
     // No directory: nobody's fault.
     site.directory.1.drain(Duration::from_secs(5)).await;
