@@ -16,7 +16,7 @@ pub struct Date {
 impl Date {
     /// The day if the calendar has it; months and days count from 1.
     pub fn new(year: u16, month: u8, day: u8) -> Option<Self> {
-        let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+        let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
         let last = match month {
             4 | 6 | 9 | 11 => 30,
             2 => 28 + u8::from(leap),

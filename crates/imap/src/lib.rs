@@ -41,4 +41,4 @@ pub use mailbox::{MailboxName, MailboxNameError, decode_utf7, encode_utf7};
 pub use reader::{CommandReader, Event, LineEvent};
 pub use reply::{Code, Condition, Reply};
 pub use sequence::{SequenceSet, compact};
-pub use structure::{Address, BodyStructure, Disposition, Envelope, PartKind};
+pub use structure::{Address, BodyStructure, Disposition, Envelope, Parameters, PartKind};

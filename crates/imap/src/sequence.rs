@@ -134,7 +134,8 @@ mod tests {
 
     #[test]
     fn sets_resolve_sorted_and_joined() {
-        let table: &[(&str, u32, &[(u32, u32)])] = &[
+        type Case = (&'static str, u32, &'static [(u32, u32)]);
+        let table: &[Case] = &[
             ("1", 9, &[(1, 1)]),
             ("*", 9, &[(9, 9)]),
             ("*", 0, &[]),

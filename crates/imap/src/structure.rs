@@ -6,6 +6,9 @@ use std::borrow::Cow;
 
 use crate::write::{nstring, number, string};
 
+/// Names and values, in their order.
+pub type Parameters<'a> = Vec<(Cow<'a, [u8]>, Cow<'a, [u8]>)>;
+
 /// The envelope structure. Texts are as in the header, RFC 2047 words not decoded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Envelope<'a> {
@@ -50,7 +53,7 @@ pub struct BodyStructure<'a> {
     /// Media subtype.
     pub subtype: Cow<'a, [u8]>,
     /// Parameters of Content-Type.
-    pub parameters: Vec<(Cow<'a, [u8]>, Cow<'a, [u8]>)>,
+    pub parameters: Parameters<'a>,
     /// Content-ID.
     pub id: Option<Cow<'a, [u8]>>,
     /// Content-Description.
@@ -98,7 +101,7 @@ pub struct Disposition<'a> {
     /// `attachment`, `inline`, …
     pub kind: Cow<'a, [u8]>,
     /// Parameters.
-    pub parameters: Vec<(Cow<'a, [u8]>, Cow<'a, [u8]>)>,
+    pub parameters: Parameters<'a>,
 }
 
 impl Envelope<'_> {
@@ -239,7 +242,7 @@ impl BodyStructure<'_> {
     }
 }
 
-fn parameters(out: &mut Vec<u8>, list: &[(Cow<'_, [u8]>, Cow<'_, [u8]>)]) {
+fn parameters(out: &mut Vec<u8>, list: &Parameters<'_>) {
     if list.is_empty() {
         return out.extend_from_slice(b"NIL");
     }

@@ -5,7 +5,8 @@ mod common;
 use std::borrow::Cow;
 
 use chasqui_imap::{
-    Address, BodyStructure, CommandReader, Disposition, Envelope, Event, Limits, PartKind, encode_utf7, write,
+    Address, BodyStructure, CommandReader, Disposition, Envelope, Event, Limits, Parameters, PartKind,
+    encode_utf7, write,
 };
 use common::Random;
 use imap_codec::decode::Decoder;
@@ -86,7 +87,7 @@ fn envelope() -> impl Strategy<Value = Envelope<'static>> {
         })
 }
 
-fn parameters() -> impl Strategy<Value = Vec<(Cow<'static, [u8]>, Cow<'static, [u8]>)>> {
+fn parameters() -> impl Strategy<Value = Parameters<'static>> {
     proptest::collection::vec((text(), text()), 0..3)
 }
 

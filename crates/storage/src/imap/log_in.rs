@@ -76,7 +76,7 @@ pub(super) async fn log_in(
                     },
                 };
                 let identity = String::from_utf8_lossy(identity.expose()).into_owned();
-                match node.log_in(roles.clone(), &identity, Protocol::Imap).await {
+                match node.log_in(roles, &identity, Protocol::Imap).await {
                     Ok(log_in) => {
                         let capabilities = capabilities(&settings);
                         let reply = Reply::ok("Logged in").with(Code::Capability(capabilities.into()));
