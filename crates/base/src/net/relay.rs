@@ -92,7 +92,8 @@ impl Direction {
                 self.written = 0;
             }
             if self.finished {
-                if Pin::new(&mut *to).poll_shutdown(context)?.is_pending() {
+                // An error says that the other end is gone: then it needs not be told.
+                if Pin::new(&mut *to).poll_shutdown(context).is_pending() {
                     return Poll::Pending;
                 }
                 self.closed = true;
@@ -163,6 +164,24 @@ mod tests {
         client.read_to_end(&mut answer).await.unwrap();
         assert!(echo.await.unwrap() == expected && answer == expected[..1000]);
         assert_eq!(relaying.await.unwrap().unwrap(), (3_000_000, 1000));
+    }
+
+    #[tokio::test]
+    async fn an_end_that_is_gone_when_it_is_to_be_told_is_no_failure() {
+        let (mut client, mut a) = Stream::pair().unwrap();
+        let (mut b, mut server) = Stream::pair().unwrap();
+        client.write_all(b"LOGOUT").await.unwrap();
+        client.shutdown().await.unwrap();
+        server.write_all(b"BYE").await.unwrap();
+        server.shutdown().await.unwrap();
+        let mut asked = [0; 6];
+        let serving = tokio::spawn(async move {
+            server.read_exact(&mut asked).await.unwrap();
+            drop(server);
+        });
+        let moved = relay(&mut a, &mut b, Duration::from_secs(5)).await.unwrap();
+        serving.await.unwrap();
+        assert_eq!(moved, (6, 3));
     }
 
     #[tokio::test]
