@@ -38,9 +38,11 @@ impl Site {
         KeyFile::create(&dir.join("keys")).unwrap();
         let database = Database::open(&dir.join("directory.sqlite")).await.unwrap();
 
-        let mut config = chasqui_directory::Config::default();
-        config.listen = "127.0.0.1:0".parse().unwrap();
-        config.keys = dir.join("keys");
+        let mut config = chasqui_directory::Config {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            keys: dir.join("keys"),
+            ..chasqui_directory::Config::default()
+        };
         config.database.path = dir.join("directory.sqlite");
         config.database.poll = Span::millis(20);
         let directory = DirectoryService::bind(config, &mut Registry::default()).await.unwrap();
