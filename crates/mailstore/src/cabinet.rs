@@ -111,12 +111,6 @@ impl Cabinet {
         self.drawers.values_mut().find(|drawer| Arc::ptr_eq(&drawer.folder, folder)).ok_or(MailError::Gone)
     }
 
-    /// Its name now.
-    pub(crate) fn name_of(&self, folder: &Arc<Folder>) -> Result<FolderName, MailError> {
-        let found = self.drawers.iter().find(|(_, drawer)| Arc::ptr_eq(&drawer.folder, folder));
-        found.map(|(name, _)| name.clone()).ok_or(MailError::Gone)
-    }
-
     /// Takes a folder out of memory.
     pub(crate) fn take_drawer(&mut self, name: &FolderName) -> Option<Drawer> {
         self.drawers.remove(name)

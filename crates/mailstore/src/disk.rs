@@ -194,13 +194,6 @@ impl Fresh {
         self.file.set_modified(time)
     }
 
-    /// Lets the kernel start writing now, so that a later sync of several files waits once. Advice that drops clean pages starts
-    /// writing the dirty ones first; they stay in the cache meanwhile.
-    pub(crate) fn start_writeback(&self) {
-        // Advice only: where it does nothing, the sync does all.
-        let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);
-    }
-
     /// Brings the content to disk.
     pub(crate) fn sync(&self) -> io::Result<()> {
         recorded!(self.disk, self.file.sync_data(), crate::recording::Event::SyncFile { file: self.number })

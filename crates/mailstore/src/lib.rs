@@ -21,11 +21,19 @@ mod metrics;
 pub mod mime;
 mod op;
 #[cfg(test)]
+mod power_loss;
+#[cfg(test)]
 mod recording;
 mod state_file;
 pub mod store;
 pub mod uid;
 mod worker;
+
+/// Whether a file of this name in `cur/` or `new/` counts as a message, and the UID that the name claims.
+#[doc(hidden)]
+pub fn message_file_name(name: &str) -> Option<Option<u32>> {
+    file_name::ParsedName::parse(name).map(|parsed| parsed.uid.map(Uid::get))
+}
 
 pub use account::{Access, Account, Append, Appended, FolderInfo, SpecialUse, Status};
 pub use config::StoreConfig;

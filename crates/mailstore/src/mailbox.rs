@@ -215,6 +215,7 @@ impl Mailbox {
             return Vec::new();
         }
         let mut changes = Vec::new();
+        let recent_before = self.recent.len();
         let now = state.uids();
         let is_here = |uid: &Uid| now.binary_search(uid).is_ok();
         self.owing = self.uids.iter().any(|uid| !is_here(uid));
@@ -235,7 +236,6 @@ impl Mailbox {
         } else {
             now
         };
-        let recent_before = self.recent.len();
         let mut unsettled = false;
         if self.uids.len() > kept {
             changes.push(Change::Exists(self.uids.len() as u32));

@@ -446,6 +446,10 @@ async fn lost_state_files_are_made_anew_with_a_greater_uid_validity() {
         match damage {
             "" => {}
             "both" => {
+                // Only the clock is left to be greater by; it must have passed the folders made in one second.
+                while SystemTime::now() < SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(last) + 1) {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
                 std::fs::remove_file(account_dir.join("folder.toml")).unwrap();
                 std::fs::remove_file(account_dir.join("account.toml")).unwrap();
             }

@@ -380,7 +380,7 @@ mod tests {
             (
                 "Content-Type: multipart/digest; boundary=b\r\n\r\n--b\r\n\r\nSubject: y\r\n\r\nz\r\n--b--",
                 "multipart",
-                34,
+                29,
             ),
         ] {
             let (_, body) = scan(message.as_bytes());

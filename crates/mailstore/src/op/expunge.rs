@@ -34,6 +34,7 @@ impl Cabinet {
     /// Removes the messages of these UIDs, whatever their flags. What must outlive them is on disk first; the views learn last.
     pub(crate) fn remove(&mut self, folder: &Arc<Folder>, uids: &[Uid]) -> Result<(), MailError> {
         let site = self.site.clone();
+        self.drawer_of(folder)?;
         let leaving: Vec<Entry> = {
             let state = folder.lock();
             uids.iter().filter_map(|uid| state.get(*uid)).cloned().collect()
