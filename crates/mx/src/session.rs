@@ -32,6 +32,9 @@ const READ_COMMANDS: usize = 16 * 1024;
 /// How long a client may take to read our replies.
 const WRITE_DEADLINE: Duration = Duration::from_secs(60);
 
+/// How long a closed connection is read from.
+const LINGER: Duration = Duration::from_secs(1);
+
 const ANOTHER_NODE: Reply =
     Reply::fixed(452, (4, 5, 3), "One storage node a transaction: send this recipient the next");
 const TOO_MANY_ACCOUNTS: Reply = Reply::fixed(452, (4, 5, 3), "The recipients stand for too many accounts");
@@ -105,7 +108,7 @@ impl Session {
             let next = self.process().await;
             self.flush().await?;
             match next {
-                Next::Close => return self.stream.shutdown().await,
+                Next::Close => return self.close().await,
                 Next::StartTls => Box::pin(self.start_tls()).await?,
                 Next::Read => {
                     if !self.read(run).await? {
@@ -150,8 +153,22 @@ impl Session {
     async fn end(&mut self, reply: &Reply) -> io::Result<bool> {
         self.wire.end(reply);
         self.flush().await?;
-        self.stream.shutdown().await?;
+        self.close().await?;
         Ok(false)
+    }
+
+    /// Closes in order. What the client still sends is read for a moment, since the kernel answers unread octets with a reset, which
+    /// would take our last reply from the client.
+    async fn close(&mut self) -> io::Result<()> {
+        self.input = Vec::new();
+        in_time(LINGER, async {
+            self.stream.shutdown().await?;
+            while self.stream.read_more(&mut self.input, READ).await? > 0 {
+                self.input.clear();
+            }
+            Ok(())
+        })
+        .await
     }
 
     async fn flush(&mut self) -> io::Result<()> {

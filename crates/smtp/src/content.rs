@@ -8,7 +8,7 @@ use crate::reply::{Reply, replies};
 /// What to do with a message that holds a bare CR, a bare LF or a NUL.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BareOctets {
-    /// Read it to its real end and refuse it with 550 5.6.11.
+    /// Read it to its real end, refuse it with 550 5.6.11 and end the session.
     #[default]
     Refuse,
     /// Hand it on as it is. For links between our own roles.

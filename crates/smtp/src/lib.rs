@@ -14,7 +14,8 @@
 //!   their kin are message text.
 //! - Nothing is ever converted: what is stored is what was sent, octet by octet.
 //! - A message that holds a bare CR, a bare LF or a NUL is read to its real end and then refused with `550 5.6.11`
-//!   ([`BareOctets::Refuse`], the default), so that no later hop can read it differently. [`BareOctets::Accept`] passes
+//!   ([`BareOctets::Refuse`], the default), so that no later hop can read it differently, and the session ends, so that nothing
+//!   that was sent behind it is taken for commands. [`BareOctets::Accept`] passes
 //!   such octets on as ordinary text; it is for links between our own roles, where BDAT counts octets and nothing can be
 //!   misread.
 //! - In a command, a bare CR or LF does not end the line either; the whole line up to CR LF is refused with `500 5.5.2`.

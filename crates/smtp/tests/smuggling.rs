@@ -124,3 +124,19 @@ fn commands_pipelined_behind_starttls_are_dropped() {
     assert_eq!(driver.seen.codes()[3..], [250, 502]);
     assert_eq!(driver.seen.replies.matches("STARTTLS").count(), 1);
 }
+
+#[test]
+fn nothing_behind_a_message_with_a_bare_cr_is_a_command() {
+    // The second CR makes the first a bare one and the end a real one.
+    for message in [&b"DATA\r\nfirst\r\r\n.\r\n"[..], b"BDAT 8 LAST\r\nfirst\r\r\n", b"BDAT 8\r\nfirst\rxx"] {
+        let input = [b"EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n", message, SMUGGLED].concat();
+        for chunk in [1, 4, input.len()] {
+            let seen = run(smtp(), &input, chunk);
+            assert_eq!(
+                (seen.mails.len(), seen.codes().last(), seen.closed),
+                (1, Some(&550), true),
+                "{message:?}"
+            );
+        }
+    }
+}

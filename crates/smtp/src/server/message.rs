@@ -111,8 +111,7 @@ impl ServerSession {
             }
             (Some(refusal), false) => {
                 // RFC 3030 §2: after a failed chunk the transaction is over, and further chunks are out of order.
-                self.write(&refusal);
-                self.transaction = None;
+                self.refuse_chunk(&refusal);
                 Some(Event::Dropped(Some(refusal)))
             }
         }
@@ -169,11 +168,19 @@ impl ServerSession {
     }
 
     fn refuse_message(&mut self, refusal: &Reply) {
-        self.write(refusal);
         for _ in 1..self.replies_of_message() {
             refusal.write_to(&mut self.output);
         }
+        self.refuse_chunk(refusal);
+    }
+
+    fn refuse_chunk(&mut self, refusal: &Reply) {
+        self.write(refusal);
         self.transaction = None;
+        if *refusal == replies::BARE_OCTETS {
+            // Whatever comes next may be meant to be taken for commands by somebody who ends lines elsewhere.
+            self.phase = Phase::Closed;
+        }
     }
 
     /// RFC 2033 §4.2: LMTP answers a message once for each accepted recipient.
