@@ -63,7 +63,8 @@ pub struct LimitsConfig {
     pub imap: AcceptLimits,
     /// Connections to the POP3 listener. Default 20000, 20000 from one address.
     pub pop3: AcceptLimits,
-    /// Largest message that is taken, by LMTP or by IMAP APPEND. Default 50MB.
+    /// Largest message that is taken, by LMTP or by IMAP APPEND. Keep it above the exchangers' own limit: they add a `Received`
+    /// line to what they took, and a message that the node refuses for its size then comes too late. Default 64MB.
     pub message: ByteSize,
     /// Recipients of one LMTP transaction. Default 1000.
     pub recipients: u32,
@@ -86,7 +87,7 @@ impl Default for LimitsConfig {
             lmtp: both(1000),
             imap: both(60_000),
             pop3: both(20_000),
-            message: ByteSize(50_000_000),
+            message: ByteSize(64_000_000),
             recipients: 1000,
             command_line: ByteSize(4096),
             errors: 20,
