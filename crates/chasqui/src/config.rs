@@ -26,7 +26,10 @@ pub fn example(role: RoleName) -> String {
 }
 
 fn example_of<R: Role>() -> String {
-    config::example::<R::Config>(&format!("Configuration of the {} role, with every key and its default.", R::ROLE))
+    config::example::<R::Config>(&format!(
+        "Configuration of the {} role, with every key and its default.",
+        R::ROLE
+    ))
 }
 
 fn check<R: Role>(file: &Path) -> anyhow::Result<()> {

@@ -39,10 +39,23 @@ fn main() -> ExitCode {
     match dispatch(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("chasqui: {error:#}");
+            eprintln!("chasqui: {}", sentence(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error and its causes as one sentence. Our own errors name their cause in their text: it is not said twice.
+fn sentence(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |mut said, cause| {
+        let cause = cause.to_string();
+        if !said.contains(&cause) {
+            let link = if said.is_empty() { "" } else { ": " };
+            said.push_str(link);
+            said.push_str(&cause);
+        }
+        said
+    })
 }
 
 /// One crypto stack: `rustls` with `ring` (E19). Our own code passes the provider explicitly; the default is for

@@ -24,7 +24,7 @@ pub async fn run<R: Role>(arguments: RoleArguments) -> anyhow::Result<()> {
     init_logging(system::log_format(&arguments.log), arguments.log.log.as_deref().unwrap_or("info"))
         .map_err(anyhow::Error::msg)?;
     let config = config::load::<R::Config>(&arguments.config)?;
-    let running = Bound::<R>::bind(config).await?.start();
+    let running = Bound::<R>::bind(config).await.map_err(whole)?.start();
     running.announce();
     let watchdog = system::feed_watchdog();
     system::ready();
@@ -32,7 +32,9 @@ pub async fn run<R: Role>(arguments: RoleArguments) -> anyhow::Result<()> {
         system::reloading();
         match running.reload(&arguments.config).await {
             Ok(()) => info!(role = R::ROLE, "configuration reloaded"),
-            Err(error) => error!(role = R::ROLE, %error, "the new configuration was refused; the old one stays in force"),
+            Err(error) => {
+                error!(role = R::ROLE, %error, "the new configuration was refused; the old one stays in force")
+            }
         }
         system::ready();
     }
@@ -44,6 +46,11 @@ pub async fn run<R: Role>(arguments: RoleArguments) -> anyhow::Result<()> {
     }
     watchdog.abort();
     Ok(())
+}
+
+/// A [`StartError`] is a whole sentence: what stands behind it would only repeat it.
+pub fn whole(error: StartError) -> anyhow::Error {
+    anyhow::Error::msg(error.to_string())
 }
 
 /// A role with everything open and every address bound, which serves nobody yet.
@@ -59,7 +66,10 @@ impl<R: Role> Bound<R> {
     pub async fn bind(config: R::Config) -> Result<Self, StartError> {
         let page = R::metrics(&config).cloned();
         if let Some(address) = page.as_ref().filter(|address| !address.is_local()) {
-            return Err(StartError::value("metrics", format!("{address} is not a loopback address or a UNIX socket")));
+            return Err(StartError::value(
+                "metrics",
+                format!("{address} is not a loopback address or a UNIX socket"),
+            ));
         }
         let drain = R::drain(&config);
         let mut registry = Registry::default();

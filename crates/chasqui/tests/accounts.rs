@@ -10,7 +10,10 @@ const PASSWORD: &str = "una clave larga\n";
 #[test]
 fn an_account_is_added_shown_changed_and_removed() {
     let site = Site::with_a_node_and_a_domain();
-    let added = site.run_with_input(&["user", "add", "Ana@Ejemplo.test", "--quota", "7GB", "--password-stdin", "--json"], PASSWORD);
+    let added = site.run_with_input(
+        &["user", "add", "Ana@Ejemplo.test", "--quota", "7GB", "--password-stdin", "--json"],
+        PASSWORD,
+    );
     let added = json(&added);
     assert_eq!(added["address"], "ana@ejemplo.test");
     assert_eq!(added["node"], "storage1");
@@ -18,12 +21,24 @@ fn an_account_is_added_shown_changed_and_removed() {
     assert_eq!(added["state"], "active");
     assert!(!added.to_string().contains("argon2") && !added.to_string().contains("clave"), "{added}");
 
-    stdout(&site.run(&["user", "set", "ana@ejemplo.test", "--no-quota", "--state", "suspended", "--services", "imap"]));
+    stdout(&site.run(&[
+        "user",
+        "set",
+        "ana@ejemplo.test",
+        "--no-quota",
+        "--state",
+        "suspended",
+        "--services",
+        "imap",
+    ]));
     let shown = json(&site.run(&["user", "show", "ana@ejemplo.test", "--json"]));
     assert_eq!((&shown["quota"], &shown["state"]), (&value!(null), &value!("suspended")));
     assert_eq!(shown["services"], value!("imap"));
     assert!(stdout(&site.run(&["user", "list"])).contains("ana@ejemplo.test"));
-    assert_eq!(json(&site.run(&["user", "list", "--json", "--domain", "ejemplo.test"])).as_array().unwrap().len(), 1);
+    assert_eq!(
+        json(&site.run(&["user", "list", "--json", "--domain", "ejemplo.test"])).as_array().unwrap().len(),
+        1
+    );
 
     stdout(&site.run(&["user", "remove", "ana@ejemplo.test"]));
     assert_eq!(json(&site.run(&["user", "list", "--json"])), value!([]));
@@ -39,7 +54,13 @@ fn an_account_needs_a_domain_and_a_node_that_exist() {
     let add = ["user", "add", "ana@ejemplo.test", "--node", "storage9", "--password-stdin"];
     let text = refusal(&site.run_with_input(&add, PASSWORD));
     assert!(text.contains("storage9"), "{text}");
-    let text = refusal(&Site::new().run_with_input(&["user", "add", "ana@ejemplo.test", "--password-stdin"], PASSWORD));
+
+    let empty = Site::new();
+    let add = ["user", "add", "ana@ejemplo.test", "--password-stdin"];
+    let text = refusal(&empty.run_with_input(&add, PASSWORD));
+    assert!(text.contains("domain add"), "{text}");
+    stdout(&empty.run(&["domain", "add", "ejemplo.test"]));
+    let text = refusal(&empty.run_with_input(&add, PASSWORD));
     assert!(text.contains("node add"), "{text}");
 }
 
@@ -102,11 +123,21 @@ fn an_import_names_each_line_that_is_wrong_and_takes_the_others() {
     assert_eq!(output.status.code(), Some(1));
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["added"], 5, "{report}");
-    let lines: Vec<u64> = report["refused"].as_array().unwrap().iter().map(|e| e["line"].as_u64().unwrap()).collect();
+    let lines: Vec<u64> =
+        report["refused"].as_array().unwrap().iter().map(|e| e["line"].as_u64().unwrap()).collect();
     assert_eq!(lines, [3, 4, 5, 6, 8, 12], "{report}");
     let listed = json(&site.run(&["user", "list", "--json"]));
     let names: Vec<_> = listed.as_array().unwrap().iter().map(|u| u["address"].as_str().unwrap()).collect();
-    assert_eq!(names, ["ana@ejemplo.test", "eva@ejemplo.test", "fabio@ejemplo.test", "gabi@ejemplo.test", "solo@ejemplo.test"]);
+    assert_eq!(
+        names,
+        [
+            "ana@ejemplo.test",
+            "eva@ejemplo.test",
+            "fabio@ejemplo.test",
+            "gabi@ejemplo.test",
+            "solo@ejemplo.test"
+        ]
+    );
 
     let again = site.run(&["user", "import", file.to_str().unwrap()]);
     assert_eq!(again.status.code(), Some(1));

@@ -6,7 +6,14 @@ use common::{refusal, run, stderr, stdout};
 
 #[test]
 fn a_wrong_command_line_ends_with_code_2() {
-    for wrong in [&["frobnicate"][..], &[], &["user"], &["mx"], &["config", "check", "mx"], &["demo", "--port-base", "60000"]] {
+    for wrong in [
+        &["frobnicate"][..],
+        &[],
+        &["user"],
+        &["mx"],
+        &["config", "check", "mx"],
+        &["demo", "--port-base", "60000"],
+    ] {
         assert_eq!(run(wrong).status.code(), Some(2), "{wrong:?}");
     }
 }
@@ -28,7 +35,12 @@ fn a_password_is_never_taken_from_the_command_line() {
 #[test]
 fn help_of_every_command_tells_how_the_password_is_given_and_what_exit_codes_mean() {
     let help = stdout(&run(&["user", "add", "--help"]));
-    assert!(help.contains("--password-file") && help.contains("--password-stdin") && !help.contains("--password "), "{help}");
+    assert!(
+        help.contains("--password-file")
+            && help.contains("--password-stdin")
+            && !help.contains("--password "),
+        "{help}"
+    );
     assert!(stdout(&run(&["--help"])).contains("Exit codes:"));
     assert!(stdout(&run(&["--version"])).starts_with("chasqui 0."));
 }
@@ -64,7 +76,10 @@ fn certificates_are_issued_by_an_authority_that_is_never_replaced() {
     assert!(pki.join("mx1.crt").exists() && pki.join("mx1.key").exists());
     refusal(&run(&["pki", "issue", at, "../mx1", "--role", "mx", "--host", "localhost"]));
     refusal(&run(&["pki", "issue", at, "ca", "--host", "localhost"]));
-    assert_eq!(run(&["pki", "issue", at, "x", "--role", "emperor", "--host", "localhost"]).status.code(), Some(2));
+    assert_eq!(
+        run(&["pki", "issue", at, "x", "--role", "emperor", "--host", "localhost"]).status.code(),
+        Some(2)
+    );
 }
 
 #[test]

@@ -68,7 +68,8 @@ fn a_value_of_the_wrong_kind_is_refused_with_its_path() {
 #[test]
 fn the_schema_of_each_role_is_json() {
     for role in ROLES {
-        let schema: serde_json::Value = serde_json::from_str(&stdout(&run(&["config", "schema", role]))).unwrap();
+        let schema: serde_json::Value =
+            serde_json::from_str(&stdout(&run(&["config", "schema", role]))).unwrap();
         assert!(schema["properties"]["metrics"].is_object(), "{role}");
     }
 }
@@ -81,6 +82,10 @@ fn the_reference_pages_are_up_to_date() {
         let name = entry.unwrap().file_name();
         let kept = std::fs::read_to_string(sources().join("docs/reference").join(&name)).unwrap_or_default();
         let now = std::fs::read_to_string(dir.path().join(&name)).unwrap();
-        assert!(kept == now, "docs/reference/{} is old: run `chasqui config reference docs/reference`", name.display());
+        assert!(
+            kept == now,
+            "docs/reference/{} is old: run `chasqui config reference docs/reference`",
+            name.display()
+        );
     }
 }

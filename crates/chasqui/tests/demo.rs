@@ -5,6 +5,7 @@ mod common;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use common::{PATIENCE, Running, chasqui, json, refusal, run, stdout};
@@ -12,24 +13,38 @@ use serde_json::Value;
 
 /// A base at which every port of a demo is free now.
 fn free_base() -> u16 {
-    let offsets = [25, 110, 143, 993, 995, 1024, 1110, 1143, 1701, 1702, 2024, 2110, 2143, 9101, 9102, 9103, 9104, 9105, 9106];
-    // Below the range from which the system gives ports to clients; another start for each process of the test run.
-    let start = 10_000 + (std::process::id() % 900) as u16 * 13;
-    let mut bases = (0..1000).map(|n| 10_000 + (start - 10_000 + n * 17) % 13_000);
-    bases.find(|base| offsets.iter().all(|offset| TcpListener::bind(("127.0.0.1", base + offset)).is_ok())).unwrap()
+    static ASKED: AtomicU16 = AtomicU16::new(0);
+    let offsets = [
+        25, 110, 143, 993, 995, 1024, 1110, 1143, 1701, 1702, 2024, 2110, 2143, 9101, 9102, 9103, 9104, 9105,
+        9106,
+    ];
+    // Below the range from which the system gives ports to clients; another start for each process and each call.
+    let start = (std::process::id() % 1000) as u16 * 13 + ASKED.fetch_add(1, Ordering::Relaxed) * 7;
+    let mut bases = (0..1000).map(|n| 10_000 + (start + n * 17) % 13_000);
+    bases
+        .find(|base| offsets.iter().all(|offset| TcpListener::bind(("127.0.0.1", base + offset)).is_ok()))
+        .unwrap()
 }
 
 fn demo(dir: &Path, base: u16, more: &[&str]) -> std::process::Command {
     let mut command = chasqui();
-    command.args(["demo", "--json", "--dir", dir.to_str().unwrap(), "--port-base", &base.to_string()]).args(more);
+    command
+        .args(["demo", "--json", "--dir", dir.to_str().unwrap(), "--port-base", &base.to_string()])
+        .args(more);
     command
 }
 
-fn start(dir: &Path, base: u16, more: &[&str]) -> (Running, Value) {
-    let mut running = Running::start(&mut demo(dir, base, more));
-    let line = running.line();
-    let ready = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
-    (running, ready)
+/// Starts a demo at ports of its own and waits until it is ready. Another test may take one of the ports in between: then once more.
+fn start(dir: &Path, more: &[&str]) -> (Running, Value, u16) {
+    for _ in 0..5 {
+        let base = free_base();
+        let mut running = Running::start(&mut demo(dir, base, more));
+        let line = running.line();
+        if !line.is_empty() {
+            return (running, serde_json::from_str(&line).unwrap(), base);
+        }
+    }
+    panic!("the demo does not start");
 }
 
 /// A conversation in lines.
@@ -66,7 +81,9 @@ fn send(ready: &Value, to: &str, subject: &str) {
     smtp.until("220 ");
     smtp.say("EHLO localhost");
     smtp.until("250 ");
-    for (command, reply) in [("MAIL FROM:<ana@otro.test>", "250"), (&format!("RCPT TO:<{to}>"), "250"), ("DATA", "354")] {
+    for (command, reply) in
+        [("MAIL FROM:<ana@otro.test>", "250"), (&format!("RCPT TO:<{to}>"), "250"), ("DATA", "354")]
+    {
         smtp.say(command);
         smtp.until(reply);
     }
@@ -94,8 +111,7 @@ fn inbox(ready: &Value, account: &str) -> String {
 fn a_demo_delivers_to_both_nodes_and_finds_yesterdays_mail() {
     let outer = tempfile::tempdir().unwrap();
     let dir = outer.path().join("mi demo");
-    let base = free_base();
-    let (mut running, ready) = start(&dir, base, &[]);
+    let (mut running, ready, base) = start(&dir, &[]);
     assert_eq!(ready["accounts"].as_array().unwrap().len(), 4);
     for service in ready["endpoints"].as_object().unwrap().values() {
         TcpStream::connect(service.as_str().unwrap()).unwrap();
@@ -108,9 +124,18 @@ fn a_demo_delivers_to_both_nodes_and_finds_yesterdays_mail() {
     // The operator's commands find the database, and what they change is seen within a second, without a restart.
     let config = ready["configs"]["directory1"].as_str().unwrap();
     let listed = json(&run(&["user", "list", "--json", "--config", config]));
-    let nodes: std::collections::BTreeSet<_> = listed.as_array().unwrap().iter().map(|u| u["node"].as_str().unwrap()).collect();
+    let nodes: std::collections::BTreeSet<_> =
+        listed.as_array().unwrap().iter().map(|u| u["node"].as_str().unwrap()).collect();
     assert_eq!(nodes.into_iter().collect::<Vec<_>>(), ["storage1", "storage2"]);
-    stdout(&run(&["alias", "add", "todos@ejemplo.test", "carla@ejemplo.test", "diego@ejemplo.test", "--config", config]));
+    stdout(&run(&[
+        "alias",
+        "add",
+        "todos@ejemplo.test",
+        "carla@ejemplo.test",
+        "diego@ejemplo.test",
+        "--config",
+        config,
+    ]));
     std::thread::sleep(Duration::from_secs(1));
     send(&ready, "todos@ejemplo.test", "tres");
     assert!(inbox(&ready, "carla@ejemplo.test").contains("Subject: tres"));
@@ -126,14 +151,14 @@ fn a_demo_delivers_to_both_nodes_and_finds_yesterdays_mail() {
     assert_eq!(running.ended(), Some(0));
 
     // The next start finds the mail, also at other ports.
-    let (mut running, ready) = start(&dir, free_base(), &[]);
+    let (mut running, ready, _) = start(&dir, &[]);
     assert!(inbox(&ready, "ana@ejemplo.test").contains("Subject: uno"));
     send(&ready, "beto@ejemplo.test", "cuatro");
     assert!(inbox(&ready, "beto@ejemplo.test").contains("Subject: cuatro"));
     running.signal("TERM");
     assert_eq!(running.ended(), Some(0));
 
-    let (mut running, ready) = start(&dir, free_base(), &["--fresh"]);
+    let (mut running, ready, _) = start(&dir, &["--fresh"]);
     assert!(!inbox(&ready, "ana@ejemplo.test").contains("Subject: uno"));
     running.signal("TERM");
     assert_eq!(running.ended(), Some(0));
@@ -143,7 +168,7 @@ fn a_demo_delivers_to_both_nodes_and_finds_yesterdays_mail() {
 fn each_role_starts_alone_from_the_demos_files() {
     let outer = tempfile::tempdir().unwrap();
     let dir = outer.path().join("demo");
-    let (mut running, ready) = start(&dir, free_base(), &[]);
+    let (mut running, ready, _) = start(&dir, &[]);
     running.signal("TERM");
     assert_eq!(running.ended(), Some(0));
     let mut roles: Vec<Running> = Vec::new();
@@ -155,10 +180,17 @@ fn each_role_starts_alone_from_the_demos_files() {
         ("mx", "mx"),
         ("proxy", "proxy"),
     ] {
-        roles.push(Running::start(chasqui().args([role, "--log", "error", "--config", ready["configs"][name].as_str().unwrap()])));
+        roles.push(Running::start(chasqui().args([
+            role,
+            "--log",
+            "error",
+            "--config",
+            ready["configs"][name].as_str().unwrap(),
+        ])));
     }
     for page in ready["metrics"].as_object().unwrap().values() {
-        let address = page.as_str().unwrap().trim_start_matches("http://").trim_end_matches("/metrics").to_owned();
+        let address =
+            page.as_str().unwrap().trim_start_matches("http://").trim_end_matches("/metrics").to_owned();
         let deadline = Instant::now() + PATIENCE;
         while TcpStream::connect(&address).is_err() {
             assert!(Instant::now() < deadline, "{address} is not served");
@@ -178,11 +210,15 @@ fn a_folder_that_cannot_be_used_is_refused_with_one_sentence() {
     let outer = tempfile::tempdir().unwrap();
     let file = outer.path().join("archivo");
     std::fs::write(&file, "x").unwrap();
-    assert!(refusal(&demo(&file.join("demo"), free_base(), &[]).output().unwrap()).contains("cannot be used"));
+    assert!(
+        refusal(&demo(&file.join("demo"), free_base(), &[]).output().unwrap()).contains("cannot be used")
+    );
     let foreign = outer.path().join("tesis");
     std::fs::create_dir(&foreign).unwrap();
     std::fs::write(foreign.join("capitulo1.txt"), "x").unwrap();
-    assert!(refusal(&demo(&foreign, free_base(), &["--fresh"]).output().unwrap()).contains("no demo of ours"));
+    assert!(
+        refusal(&demo(&foreign, free_base(), &["--fresh"]).output().unwrap()).contains("no demo of ours")
+    );
     assert!(foreign.join("capitulo1.txt").exists());
 }
 
@@ -190,8 +226,7 @@ fn a_folder_that_cannot_be_used_is_refused_with_one_sentence() {
 fn a_damaged_database_is_refused_with_one_sentence() {
     let outer = tempfile::tempdir().unwrap();
     let dir = outer.path().join("demo");
-    let base = free_base();
-    let (mut running, _) = start(&dir, base, &[]);
+    let (mut running, _, base) = start(&dir, &[]);
     running.signal("TERM");
     assert_eq!(running.ended(), Some(0));
     for tail in ["-wal", "-shm"] {
@@ -209,14 +244,27 @@ fn people_get_a_table_and_three_commands() {
     let outer = tempfile::tempdir().unwrap();
     let dir = outer.path().join("demo");
     let base = free_base();
-    let mut running = Running::start(chasqui().args(["demo", "--dir", dir.to_str().unwrap(), "--port-base", &base.to_string()]));
+    let mut running = Running::start(chasqui().args([
+        "demo",
+        "--dir",
+        dir.to_str().unwrap(),
+        "--port-base",
+        &base.to_string(),
+    ]));
     let mut text = String::new();
     while !text.contains("Ctrl-C") {
         let line = running.line();
         assert!(!line.is_empty(), "{text}");
         text.push_str(&line);
     }
-    for expected in [format!("smtp://localhost:{}", base + 25), format!("imaps://localhost:{}", base + 993), format!("pop3s://localhost:{}", base + 995), "--cacert".into(), "chasqui-demo".into(), "ana@ejemplo.test".into()] {
+    for expected in [
+        format!("smtp://localhost:{}", base + 25),
+        format!("imaps://localhost:{}", base + 993),
+        format!("pop3s://localhost:{}", base + 995),
+        "--cacert".into(),
+        "chasqui-demo".into(),
+        "ana@ejemplo.test".into(),
+    ] {
         assert!(text.contains(&expected), "{expected} in {text}");
     }
     running.signal("INT");

@@ -87,7 +87,11 @@ fn a_role_refuses_to_start_with_one_sentence() {
     std::fs::write(&site.config, format!("metrics = \"0.0.0.0:9101\"\n{good}")).unwrap();
     assert!(refusal(&run(&["directory", "--config", config])).contains("metrics"));
 
-    std::fs::write(site.path("directory.sqlite"), "this is no database, though it is long enough to be one".repeat(100)).unwrap();
+    std::fs::write(
+        site.path("directory.sqlite"),
+        "this is no database, though it is long enough to be one".repeat(100),
+    )
+    .unwrap();
     std::fs::write(&site.config, &good).unwrap();
     let text = refusal(&run(&["directory", "--config", config]));
     assert!(text.contains("directory.sqlite"), "{text}");

@@ -13,7 +13,11 @@ pub async fn alias(command: AliasCommand) -> Result<()> {
             let database = open(&options).await?;
             database.add_alias(&alias, &targets).await?;
             database.close().await;
-            output::record(options.json, &json!({ "alias": alias, "added": targets }), &format!("Alias {alias} added."))
+            output::record(
+                options.json,
+                &json!({ "alias": alias, "added": targets }),
+                &format!("Alias {alias} added."),
+            )
         }
         AliasCommand::List { domain, options } => {
             let database = open(&options).await?;

@@ -10,8 +10,8 @@ mod user;
 
 use anyhow::Result;
 use chasqui_base::config;
-use chasqui_directory::admin::Database;
 use chasqui_directory::Config;
+use chasqui_directory::admin::Database;
 
 use crate::cli::AdminOptions;
 

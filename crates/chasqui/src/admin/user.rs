@@ -67,8 +67,13 @@ async fn set(arguments: UserSetArguments) -> Result<()> {
         true => Some(None),
         false => arguments.quota.map(|size| Some(size.as_u64())),
     };
-    let change =
-        UserChange { password, quota, state: arguments.state, services: arguments.services, ..UserChange::default() };
+    let change = UserChange {
+        password,
+        quota,
+        state: arguments.state,
+        services: arguments.services,
+        ..UserChange::default()
+    };
     let user = database.set_user(&arguments.address, &change).await?;
     database.close().await;
     output::record(arguments.options.json, &user, &format!("{} changed.", user.address))

@@ -14,7 +14,8 @@ pub use admin::{
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use site::{
-    CompletionArguments, ConfigCommand, DemoArguments, IssueArguments, ManArguments, PkiCommand, RoleInCertificate,
+    CompletionArguments, ConfigCommand, DemoArguments, IssueArguments, ManArguments, PkiCommand,
+    RoleInCertificate,
 };
 
 /// How the process ends, for scripts.

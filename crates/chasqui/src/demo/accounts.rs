@@ -12,7 +12,8 @@ use super::ports::Ports;
 use super::{DOMAIN, PASSWORD};
 
 /// Whose mailbox is on which node.
-const ACCOUNTS: [(&str, &str); 4] = [("ana", "storage1"), ("beto", "storage2"), ("carla", "storage1"), ("diego", "storage2")];
+const ACCOUNTS: [(&str, &str); 4] =
+    [("ana", "storage1"), ("beto", "storage2"), ("carla", "storage1"), ("diego", "storage2")];
 /// The storage nodes.
 const NODES: [&str; 2] = ["storage1", "storage2"];
 
@@ -48,9 +49,15 @@ pub async fn fill(dir: &Path, ports: Ports, first: bool) -> Result<()> {
 async fn fill_open(database: &Database, ports: Ports, first: bool) -> Result<()> {
     let present = database.nodes().await?;
     for name in NODES {
-        let endpoint = |service: &str| -> Result<Endpoint> { Ok(ports.inner(&format!("{name}-{service}")).to_string().parse()?) };
-        let node =
-            Node { name: name.to_owned(), lmtp: endpoint("lmtp")?, imap: endpoint("imap")?, pop3: endpoint("pop3")? };
+        let endpoint = |service: &str| -> Result<Endpoint> {
+            Ok(ports.inner(&format!("{name}-{service}")).to_string().parse()?)
+        };
+        let node = Node {
+            name: name.to_owned(),
+            lmtp: endpoint("lmtp")?,
+            imap: endpoint("imap")?,
+            pop3: endpoint("pop3")?,
+        };
         match present.iter().any(|info| info.node.name == name) {
             true => database.set_node(&node).await?,
             false => database.add_node(&node).await?,

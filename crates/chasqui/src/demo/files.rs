@@ -67,7 +67,8 @@ pub fn write(dir: &Path, ports: Ports) -> anyhow::Result<()> {
 fn certificates(dir: &Path) -> anyhow::Result<()> {
     let pki = dir.join("pki");
     std::fs::create_dir_all(&pki).with_context(|| pki.display().to_string())?;
-    let authority = if pki.join("ca.crt").exists() { pki::open_ca(&pki)? } else { pki::create_ca(&pki, DOMAIN)? };
+    let authority =
+        if pki.join("ca.crt").exists() { pki::open_ca(&pki)? } else { pki::create_ca(&pki, DOMAIN)? };
     let holders: [(&str, &[Role]); 7] = [
         ("directory1", &[Role::Directory]),
         ("directory2", &[Role::Directory]),
@@ -82,7 +83,8 @@ fn certificates(dir: &Path) -> anyhow::Result<()> {
             authority.issue(&pki, name, roles, &HOSTS)?;
         }
     }
-    let certificate = std::fs::read_to_string(pki.join("ca.crt")).with_context(|| pki.join("ca.crt").display().to_string())?;
+    let certificate = std::fs::read_to_string(pki.join("ca.crt"))
+        .with_context(|| pki.join("ca.crt").display().to_string())?;
     put(&ca(dir), &certificate)
 }
 
@@ -200,7 +202,8 @@ fn quoted(path: &Path) -> String {
 }
 
 fn put(path: &Path, text: &str) -> anyhow::Result<()> {
-    replace_file_durably(path, text.as_bytes()).with_context(|| format!("{} cannot be written", path.display()))
+    replace_file_durably(path, text.as_bytes())
+        .with_context(|| format!("{} cannot be written", path.display()))
 }
 
 #[cfg(test)]

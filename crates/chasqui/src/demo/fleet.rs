@@ -12,7 +12,7 @@ use chasqui_storage::StorageService;
 use super::Site;
 use super::files;
 use crate::role::Role;
-use crate::run::{Bound, Running};
+use crate::run::{Bound, Running, whole};
 
 /// Every role with everything open and bound; nobody serves yet.
 pub struct BoundFleet {
@@ -61,10 +61,11 @@ impl Fleet {
         results.into_iter().collect()
     }
 
-    /// Who takes from the outside ends first, who is asked by the others last.
+    /// The exchanger ends first, so that what it has open is delivered; who is asked by the others ends last. The proxy and the
+    /// storage nodes end together: the nodes say BYE to idle sessions, and with that the proxy's relays end too.
     pub async fn stop(self) {
-        tokio::join!(self.mx.stop(), self.proxy.stop());
-        tokio::join!(self.storage1.stop(), self.storage2.stop());
+        self.mx.stop().await;
+        tokio::join!(self.proxy.stop(), self.storage1.stop(), self.storage2.stop());
         tokio::join!(self.directory1.stop(), self.directory2.stop());
     }
 }
@@ -85,9 +86,9 @@ impl BoundFleet {
 
 async fn bind<R: Role>(dir: &Path, file: &str) -> anyhow::Result<Bound<R>> {
     let config = config::load::<R::Config>(&dir.join(file))?;
-    Bound::bind(config).await.with_context(|| format!("the demo cannot start ({file})"))
+    Bound::bind(config).await.map_err(whole).with_context(|| format!("the demo cannot start ({file})"))
 }
 
 async fn reload<R: Role>(role: &Running<R>, dir: &Path, file: &str) -> anyhow::Result<()> {
-    role.reload(&dir.join(file)).await.with_context(|| file.to_owned())
+    role.reload(&dir.join(file)).await.map_err(whole).with_context(|| file.to_owned())
 }

@@ -40,7 +40,10 @@ impl Folder {
         let path = path.canonicalize().with_context(cannot)?;
         let marker = path.join(MARKER);
         if !marker.exists() && std::fs::read_dir(&path).with_context(cannot)?.next().is_some() {
-            bail!("{} holds something that is no demo of ours: choose another folder with --dir", path.display());
+            bail!(
+                "{} holds something that is no demo of ours: choose another folder with --dir",
+                path.display()
+            );
         }
         let mut marker = OpenOptions::new()
             .read(true)
@@ -52,7 +55,10 @@ impl Folder {
         match marker.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                bail!("another demo is running in {}: stop it, or choose another folder with --dir", path.display())
+                bail!(
+                    "another demo is running in {}: stop it, or choose another folder with --dir",
+                    path.display()
+                )
             }
             Err(TryLockError::Error(error)) => return Err(error).with_context(cannot),
         }
@@ -102,8 +108,11 @@ impl Folder {
             }
             let kind = entry.file_type().with_context(cannot)?;
             // A link is removed, never what it points to.
-            let removed =
-                if kind.is_dir() { std::fs::remove_dir_all(entry.path()) } else { std::fs::remove_file(entry.path()) };
+            let removed = if kind.is_dir() {
+                std::fs::remove_dir_all(entry.path())
+            } else {
+                std::fs::remove_file(entry.path())
+            };
             removed.with_context(cannot)?;
         }
         Ok(())

@@ -48,7 +48,10 @@ pub async fn run(arguments: DemoArguments) -> anyhow::Result<()> {
         system::reloading();
         match fleet.reload(&site).await {
             Ok(()) => info!("configuration reloaded"),
-            Err(error) => error!(%error, "a new configuration was refused; that role keeps its old one"),
+            Err(error) => error!(
+                error = format!("{error:#}"),
+                "a new configuration was refused; that role keeps its old one"
+            ),
         }
         system::ready();
     }

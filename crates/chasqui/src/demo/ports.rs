@@ -90,7 +90,8 @@ mod tests {
     #[test]
     fn no_two_services_share_a_port_and_none_passes_the_last_one() {
         let ports = Ports::new(56_000);
-        let mut all: Vec<_> = PUBLIC.iter().chain(&INNER).chain(&METRICS).map(|&service| ports.of(service)).collect();
+        let mut all: Vec<_> =
+            PUBLIC.iter().chain(&INNER).chain(&METRICS).map(|&service| ports.of(service)).collect();
         all.sort();
         let count = all.len();
         all.dedup();

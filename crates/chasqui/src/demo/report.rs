@@ -8,13 +8,18 @@ use crate::admin::output;
 /// One line with everything a program needs to use the demo.
 pub fn json(site: &Site) -> anyhow::Result<String> {
     let addresses = |services: &[ports::Service]| -> Map<String, Value> {
-        services.iter().map(|&service| (service.name.to_owned(), json!(site.ports.of(service).to_string()))).collect()
+        services
+            .iter()
+            .map(|&service| (service.name.to_owned(), json!(site.ports.of(service).to_string())))
+            .collect()
     };
     let mut endpoints = addresses(&ports::PUBLIC);
     endpoints.extend(addresses(&ports::INNER));
     let metrics: Map<String, Value> = ports::METRICS
         .iter()
-        .map(|&service| (service.name.to_owned(), json!(format!("http://{}/metrics", site.ports.of(service)))))
+        .map(|&service| {
+            (service.name.to_owned(), json!(format!("http://{}/metrics", site.ports.of(service))))
+        })
         .collect();
     let configs: Map<String, Value> =
         files::ROLES.iter().map(|&(role, file)| (role.to_owned(), json!(site.dir.join(file)))).collect();
@@ -74,7 +79,10 @@ fn commands(site: &Site) -> [String; 3] {
              curl --silent --show-error smtp://localhost:{}/demo --mail-from beto@{DOMAIN} --mail-rcpt ana@{DOMAIN} --upload-file -",
             port("smtp")
         ),
-        format!("  curl --silent --show-error --cacert {ca} {login} 'imaps://localhost:{}/INBOX;MAILINDEX=*'", port("imaps")),
+        format!(
+            "  curl --silent --show-error --cacert {ca} {login} 'imaps://localhost:{}/INBOX;MAILINDEX=*'",
+            port("imaps")
+        ),
         format!("  curl --silent --show-error --cacert {ca} {login} pop3s://localhost:{}/1", port("pop3s")),
     ]
 }
@@ -82,7 +90,11 @@ fn commands(site: &Site) -> [String; 3] {
 /// The text as one word of a POSIX shell.
 fn shell_word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%".contains(c);
-    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
 }
 
 #[cfg(test)]
