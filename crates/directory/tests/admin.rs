@@ -99,7 +99,7 @@ async fn an_import_takes_good_lines_and_reports_bad_ones_by_number() {
     let csv = format!(
         "address,password,quota,node\n\
          ana@ours.test,llave,7GB,s2\n\
-         \"beto@ours.test\", {QUICK_HASH} ,,\n\
+         \"beto@ours.test\", {QUICK_HASH} ,,s1\n\
          not-an-address,x,,\n\
          carla@ours.test,x,many,\n\
          diego@ours.test,x,,s9\n\
@@ -110,11 +110,12 @@ async fn an_import_takes_good_lines_and_reports_bad_ones_by_number() {
          gus@ours.test,x,,,extra\n\
          \n\
          hugo@ours.test\n\
+         iris@ours.test,\"{QUICK_HASH}\",1GB\n\
          Íñigo@ours.test,,unlimited,s1\n"
     );
     let mut steps = Vec::new();
     let report = site.database.import_users(csv.as_bytes(), |progress| steps.push(progress)).await.unwrap();
-    assert_eq!(report.added, 4);
+    assert_eq!(report.added, 5);
     let lines: Vec<(u64, &str)> = report.refused.iter().map(|failure| (failure.line, failure.reason.as_str())).collect();
     let expected = [
         (4, "not-an-address"),
@@ -131,13 +132,13 @@ async fn an_import_takes_good_lines_and_reports_bad_ones_by_number() {
         assert!(line == expected_line && reason.contains(part), "line {line}: {reason}");
     }
     let last = steps.last().unwrap();
-    assert_eq!((last.added, last.refused, last.octets), (4, 8, csv.len() as u64));
+    assert_eq!((last.added, last.refused, last.octets), (5, 8, csv.len() as u64));
     let ana = site.database.user(&address("ana")).await.unwrap();
     assert_eq!((ana.quota, ana.node.as_str(), ana.password), (Some(7_000_000_000), "s2", true));
     assert!(!site.database.user(&address("hugo")).await.unwrap().password);
 
     let again = site.database.import_users(csv.as_bytes(), |_| ()).await.unwrap();
-    assert_eq!((again.added, again.refused.len()), (0, 12), "running it again adds nothing twice");
+    assert_eq!((again.added, again.refused.len()), (0, 13), "running it again adds nothing twice");
 }
 
 #[tokio::test]

@@ -151,10 +151,18 @@ fn read_batch<R: Read>(reader: &mut csv::Reader<R>, report: &mut ImportReport) -
 }
 
 fn read_line(record: &StringRecord) -> Result<NewUser, String> {
-    if record.len() > 4 {
-        return Err(format!("{} fields; expected address,password,quota,node", record.len()));
+    // A hash has two commas (`m=…,t=…,p=…`). Where nobody quoted it, it stands in three fields.
+    let unquoted = record.get(1).is_some_and(|password| password.starts_with("$argon2"))
+        && record.get(2).is_some_and(|rest| rest.starts_with("t="));
+    let mut fields: Vec<&str> = record.iter().collect();
+    let hash = unquoted.then(|| fields.drain(1..fields.len().min(4)).collect::<Vec<_>>().join(","));
+    if let Some(hash) = &hash {
+        fields.insert(1, hash);
     }
-    let field = |number: usize| record.get(number).filter(|field| !field.is_empty());
+    if fields.len() > 4 {
+        return Err(format!("{} fields; expected address,password,quota,node", fields.len()));
+    }
+    let field = |number: usize| fields.get(number).copied().filter(|field| !field.is_empty());
     let address = field(0).ok_or("the address is missing")?;
     let address = EmailAddress::parse(address).map_err(|error| format!("\"{address}\": {error}"))?;
     let quota = match field(2).filter(|quota| *quota != "unlimited") {
