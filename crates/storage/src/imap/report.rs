@@ -1,14 +1,63 @@
 //! Telling the client what changed in the selected mailbox: the only place where sequence numbers change.
 
-use chasqui_imap::{Numbering, write};
-use chasqui_mailstore::{Change, Flags, Mailbox, Uid};
+use chasqui_imap::{Code, Numbering, Reply, write};
+use chasqui_mailstore::{Access, Change, Flags, Mailbox, Uid};
+
+/// Keywords that one folder can hold; with fewer, a client may make new ones (`\*`).
+const KEYWORDS: usize = 26;
+
+const SYSTEM: [&str; 5] = ["\\Answered", "\\Flagged", "\\Deleted", "\\Seen", "\\Draft"];
 
 /// Brings the view up to date and appends the untagged responses. With `expunges` numbers may change. The UID is told with
-/// flags when the command in progress came with `UID` (RFC 3501 §6.4.8).
-pub(super) fn report(mailbox: &mut Mailbox, expunges: bool, by: Numbering, out: &mut Vec<u8>) {
-    for change in mailbox.sync(expunges) {
-        told(mailbox, &change, by, out);
+/// flags when the command in progress came with `UID` (RFC 3501 §6.4.8). `keywords` is how many keywords the client knows.
+pub(super) fn report(
+    mailbox: &mut Mailbox,
+    keywords: &mut usize,
+    expunges: bool,
+    by: Numbering,
+    out: &mut Vec<u8>,
+) {
+    let changes = mailbox.sync(expunges);
+    changed_keywords(mailbox, keywords, &changes, out);
+    for change in &changes {
+        told(mailbox, change, by, out);
     }
+}
+
+/// Tells the mailbox's flags again if keywords have come (RFC 3501 §7.2.6): a client must know a flag before it meets it.
+pub(super) fn changed_keywords(
+    mailbox: &Mailbox,
+    keywords: &mut usize,
+    changes: &[Change],
+    out: &mut Vec<u8>,
+) {
+    let may_bring = |change: &Change| match change {
+        Change::Flags { flags, .. } => flags.keywords().next().is_some(),
+        Change::Exists(_) => true,
+        Change::Expunged { .. } | Change::Recent(_) => false,
+    };
+    if changes.iter().any(may_bring) && mailbox.keywords().len() != *keywords {
+        *keywords = known_flags(mailbox, out);
+    }
+}
+
+/// Appends FLAGS and PERMANENTFLAGS. Gives the number of keywords.
+pub(super) fn known_flags(mailbox: &Mailbox, out: &mut Vec<u8>) -> usize {
+    let keywords = mailbox.keywords();
+    let known = || SYSTEM.into_iter().chain(keywords.iter().map(String::as_str));
+    out.extend_from_slice(b"* FLAGS ");
+    write::flags(out, known(), false);
+    out.extend_from_slice(b"\r\n");
+    let mut permanent = Vec::new();
+    match mailbox.access() {
+        Access::ReadWrite => {
+            write::flags(&mut permanent, known().chain((keywords.len() < KEYWORDS).then_some("\\*")), false);
+        }
+        Access::ReadOnly => write::flags(&mut permanent, [], false),
+    }
+    let permanent = String::from_utf8_lossy(&permanent).into_owned();
+    Reply::ok("Flags that are kept").with(Code::PermanentFlags(permanent)).untagged(out);
+    keywords.len()
 }
 
 /// Appends one change.

@@ -39,6 +39,8 @@ pub(super) struct Session {
     log_in: LogIn,
     pub(super) store: Store,
     pub(super) selected: Option<Mailbox>,
+    /// Keywords of the selected mailbox that the client was told.
+    pub(super) keywords: usize,
     /// The tag of IDLE while it lasts.
     pub(super) idling: Option<Tag>,
     pub(super) settings: Arc<Settings>,
@@ -116,6 +118,7 @@ impl Session {
             log_in,
             store,
             selected: None,
+            keywords: 0,
             idling: None,
             settings,
             refusals,
@@ -139,9 +142,9 @@ impl Session {
 
     /// Tells what others did, without renumbering: the first thing a verb on messages does.
     pub(super) fn refresh(&mut self, by: Numbering) -> Result<(), Stop> {
-        let Self { selected, out, .. } = self;
+        let Self { selected, keywords, out, .. } = self;
         let mailbox = selected.as_mut().ok_or_else(|| Stop::Refused(Reply::bad("No mailbox is selected")))?;
-        report(mailbox, false, by, out);
+        report(mailbox, keywords, false, by, out);
         Ok(())
     }
 
@@ -159,8 +162,10 @@ impl Session {
         if let Some(mailbox) = &mut self.selected {
             match telling {
                 Telling::Nothing => {}
-                Telling::NoExpunges => report(mailbox, false, Numbering::Sequence, &mut self.out),
-                Telling::Everything(by) => report(mailbox, true, by, &mut self.out),
+                Telling::NoExpunges => {
+                    report(mailbox, &mut self.keywords, false, Numbering::Sequence, &mut self.out)
+                }
+                Telling::Everything(by) => report(mailbox, &mut self.keywords, true, by, &mut self.out),
             }
         }
         self.reply(Some(tag), &reply)
@@ -241,7 +246,7 @@ impl Session {
         match self.reader.next_line() {
             LineEvent::NeedInput => {
                 if let Some(mailbox) = &mut self.selected {
-                    report(mailbox, true, Numbering::Sequence, &mut self.out);
+                    report(mailbox, &mut self.keywords, true, Numbering::Sequence, &mut self.out);
                 }
                 true
             }
@@ -261,7 +266,7 @@ impl Session {
 
     fn end_idle(&mut self, reply: Reply) {
         if let Some(mailbox) = &mut self.selected {
-            report(mailbox, true, Numbering::Sequence, &mut self.out);
+            report(mailbox, &mut self.keywords, true, Numbering::Sequence, &mut self.out);
         }
         if let Some(tag) = self.idling.take() {
             reply.tagged(&tag, &mut self.out);

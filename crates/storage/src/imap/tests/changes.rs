@@ -106,3 +106,17 @@ async fn silence_and_errors_have_an_end() {
     client.write(b"a X\r\nb Y\r\nc Z\r\n").await;
     assert!(client.until("* BYE Too many errors").await.contains("c BAD Unknown command"));
 }
+
+#[tokio::test]
+async fn a_new_keyword_is_told_before_it_is_met() {
+    let site = Site::new();
+    site.deliver(plain("one", "x").as_bytes()).await;
+    let (mut first, mut second) = (site.session(), site.session());
+    first.ok("SELECT INBOX").await;
+    second.ok("SELECT INBOX").await;
+    let text = first.ok("STORE 1 +FLAGS ($Nuevo)").await;
+    let flags = text.find("* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $Nuevo)").expect(&text);
+    assert!(flags < text.find("* 1 FETCH").expect(&text), "{text}");
+    assert!(second.ok("NOOP").await.starts_with("* FLAGS ("));
+    assert!(!second.ok("STORE 1 +FLAGS ($nuevo)").await.contains("* FLAGS"));
+}

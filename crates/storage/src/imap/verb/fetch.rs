@@ -13,7 +13,7 @@ use chasqui_mailstore::{Access, Change, Flags, FlagsMode, MailError, Message, Su
 
 use super::super::content::{HEADER_PIECE, Octets, PIECE, Piece};
 use super::super::refusal::{Outcome, Stop, refused};
-use super::super::report::{flag_list, told};
+use super::super::report::{changed_keywords, flag_list, told};
 use super::super::session::Session;
 use super::super::{numbers, structure};
 use super::done;
@@ -106,7 +106,7 @@ impl Needs {
 /// Sets `\Seen` and gives those that did not have it. If it cannot be set, the messages are sent all the same: to read
 /// is what was asked for.
 async fn mark_seen(session: &mut Session, batch: &[(u32, Uid)], by: Numbering) -> Result<Vec<Uid>, Stop> {
-    let (selected, out) = (&mut session.selected, &mut session.out);
+    let (selected, keywords, out) = (&mut session.selected, &mut session.keywords, &mut session.out);
     let Some(mailbox) = selected else { return Ok(Vec::new()) };
     let unseen = |uid: &Uid| mailbox.message(*uid).is_some_and(|message| !message.flags.seen());
     let uids: Vec<Uid> = batch.iter().map(|&(_, uid)| uid).filter(unseen).collect();
@@ -117,11 +117,13 @@ async fn mark_seen(session: &mut Session, batch: &[(u32, Uid)], by: Numbering) -
         tracing::warn!(%error, "\\Seen could not be set");
         return Ok(Vec::new());
     }
-    for change in mailbox.sync(false) {
+    let changes = mailbox.sync(false);
+    changed_keywords(mailbox, keywords, &changes, out);
+    for change in &changes {
         // What this command set is told with the message.
-        let own = matches!(&change, Change::Flags { uid, .. } if uids.binary_search(uid).is_ok());
+        let own = matches!(change, Change::Flags { uid, .. } if uids.binary_search(uid).is_ok());
         if !own {
-            told(mailbox, &change, by, out);
+            told(mailbox, change, by, out);
         }
     }
     Ok(uids)

@@ -5,7 +5,7 @@ use chasqui_mailstore::{Access, Change, Flags, FlagsMode, MailError, Uid};
 
 use super::super::numbers;
 use super::super::refusal::Outcome;
-use super::super::report::{fetched_flags, told};
+use super::super::report::{changed_keywords, fetched_flags, told};
 use super::super::session::Session;
 use super::done;
 
@@ -15,7 +15,7 @@ pub(super) async fn run(session: &mut Session, request: &StoreRequest) -> Outcom
         return Err(MailError::ReadOnly.into());
     }
     session.refresh(request.by)?;
-    let (selected, out) = (&mut session.selected, &mut session.out);
+    let (selected, keywords, out) = (&mut session.selected, &mut session.keywords, &mut session.out);
     let Some(mailbox) = selected else { return done("STORE") };
     let named = numbers::messages(mailbox, request.by, &request.set)?;
     let uids: Vec<Uid> = named.iter().map(|&(_, uid)| uid).collect();
@@ -31,10 +31,12 @@ pub(super) async fn run(session: &mut Session, request: &StoreRequest) -> Outcom
         .map(|uid| mailbox.message(*uid).map(|message| combined(message.flags, mode, &given)))
         .collect();
     mailbox.store_flags(&uids, mode, &given).await?;
-    for change in mailbox.sync(false) {
-        let own = matches!(&change, Change::Flags { uid, .. } if uids.binary_search(uid).is_ok());
+    let changes = mailbox.sync(false);
+    changed_keywords(mailbox, keywords, &changes, out);
+    for change in &changes {
+        let own = matches!(change, Change::Flags { uid, .. } if uids.binary_search(uid).is_ok());
         if !own {
-            told(mailbox, &change, request.by, out);
+            told(mailbox, change, request.by, out);
         }
     }
     let mut gone = false;
