@@ -22,6 +22,7 @@ mod command;
 mod date;
 mod limits;
 mod mailbox;
+mod message;
 mod parse;
 mod reader;
 mod reply;
@@ -31,13 +32,16 @@ pub mod write;
 
 pub use capability::CAPABILITIES;
 pub use command::{
-    AppendMessage, Command, CommandBody, FetchItem, FetchRequest, Flag, FlagMode, Identity, ListOption,
-    ListRequest, ListReturn, Numbering, SearchKey, SearchRequest, Section, SectionText, Sensitive,
-    SpecialUse, StatusItem, StoreRequest, Tag,
+    AppendMessage, Command, CommandBody, Flag, Identity, ListOption, ListRequest, ListReturn, Sensitive,
+    SpecialUse, StatusItem, Tag,
 };
 pub use date::{Date, DateTime};
 pub use limits::Limits;
 pub use mailbox::{MailboxName, MailboxNameError, decode_utf7, encode_utf7};
+pub use message::{
+    FetchItem, FetchRequest, FlagMode, Numbering, SearchKey, SearchRequest, Section, SectionText,
+    StoreRequest,
+};
 pub use reader::{CommandReader, Event, LineEvent};
 pub use reply::{Code, Condition, Reply};
 pub use sequence::{SequenceSet, compact};

@@ -102,6 +102,40 @@ async fn who_fails_too_often_or_is_silent_is_sent_away() {
     node.stop().await;
 }
 
+#[tokio::test]
+async fn a_large_message_costs_no_memory_in_either_direction() {
+    const SIZE: usize = 40 << 20;
+    let _alone = ALONE.lock().await;
+    let site = Site::start().await;
+    let node = site.storage("storage1").await;
+    let mut wire = Wire::connect(node.address("imap")).await;
+    wire.expect("* OK").await;
+    wire.send(&external("ana")).await;
+    wire.expect("x OK").await;
+    let before = resident();
+    let line = "x".repeat(1022) + "\r\n";
+    let part = line.repeat(64);
+    wire.send(&format!("a APPEND INBOX {{{SIZE}+}}\r\n")).await;
+    let mut most = 0;
+    for _ in 0..SIZE / part.len() {
+        wire.send(&part).await;
+        most = most.max(resident());
+    }
+    wire.send("\r\nb SELECT INBOX\r\nc FETCH 1 BODY[]\r\n").await;
+    wire.expect("a OK [APPENDUID").await;
+    while !wire.line().await.starts_with("* 1 FETCH") {}
+    let mut octets = 0;
+    while octets < SIZE {
+        octets += wire.line().await.len() + 2;
+        if octets % (1 << 20) == 0 {
+            most = most.max(resident());
+        }
+    }
+    let cost = most.saturating_sub(before);
+    assert!(cost < 12 << 20, "{cost} octets");
+    node.stop().await;
+}
+
 /// Sessions of `ana` that have looked at her mail.
 async fn open(node: &Running, count: usize, idle: bool) -> Vec<Wire> {
     let mut sessions = Vec::with_capacity(count);

@@ -3,6 +3,7 @@
 mod changes;
 mod folders;
 mod messages;
+mod model;
 mod searches;
 mod shape;
 
