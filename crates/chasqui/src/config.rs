@@ -5,18 +5,22 @@ use std::path::Path;
 
 use anyhow::Context;
 use chasqui_base::config;
+use serde_json::json;
 
-use crate::cli::{ConfigCommand, RoleName};
+use crate::admin::output;
+use crate::cli::{ConfigArguments, ConfigCommand, RoleName};
 use crate::reference;
 use crate::role::{Role, with_role};
 
 /// `chasqui config …`
-pub fn config(command: ConfigCommand) -> anyhow::Result<()> {
-    match command {
-        ConfigCommand::Check { role, file } => with_role!(role, R => check::<R>(&file)),
+pub fn config(arguments: ConfigArguments) -> anyhow::Result<()> {
+    let json = arguments.json;
+    match arguments.command {
+        ConfigCommand::Check { role, file } => with_role!(role, R => check::<R>(&file, json)),
+        ConfigCommand::Example { role } if json => with_role!(role, R => print(&defaults::<R>()?)),
         ConfigCommand::Example { role } => print(&example(role)),
         ConfigCommand::Schema { role } => with_role!(role, R => print(&schema::<R>()?)),
-        ConfigCommand::Reference { dir } => reference::write(&dir),
+        ConfigCommand::Reference { dir } => reference::write(&dir, json),
     }
 }
 
@@ -32,10 +36,16 @@ fn example_of<R: Role>() -> String {
     ))
 }
 
-fn check<R: Role>(file: &Path) -> anyhow::Result<()> {
+fn check<R: Role>(file: &Path, json: bool) -> anyhow::Result<()> {
     let config = config::load::<R::Config>(file)?;
     R::check(&config).with_context(|| file.display().to_string())?;
-    print(&format!("{}: a correct configuration of the {} role\n", file.display(), R::ROLE))
+    let sentence = format!("{}: a correct configuration of the {} role", file.display(), R::ROLE);
+    output::record(json, &json!({ "file": file, "role": R::ROLE, "correct": true }), &sentence)
+}
+
+/// The defaults without their explanation, as JSON.
+fn defaults<R: Role>() -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(&R::Config::default())? + "\n")
 }
 
 fn schema<R: Role>() -> anyhow::Result<String> {

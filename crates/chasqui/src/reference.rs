@@ -5,12 +5,14 @@ use std::path::Path;
 
 use anyhow::Context;
 use clap::{CommandFactory, ValueEnum};
+use serde_json::json;
 
+use crate::admin::output;
 use crate::cli::{Cli, RoleName};
 use crate::config;
 
 /// Writes one page a role and one of all commands.
-pub fn write(dir: &Path) -> anyhow::Result<()> {
+pub fn write(dir: &Path, json: bool) -> anyhow::Result<()> {
     std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
     let put = |name: &str, text: &str| {
         let path = dir.join(name);
@@ -19,7 +21,8 @@ pub fn write(dir: &Path) -> anyhow::Result<()> {
     for &role in RoleName::value_variants() {
         put(&format!("{}.md", name(role)), &role_page(role))?;
     }
-    put("commands.md", &commands_page())
+    put("commands.md", &commands_page())?;
+    output::record(json, &json!({ "dir": dir }), &format!("The reference pages are in {}.", dir.display()))
 }
 
 fn role_page(role: RoleName) -> String {

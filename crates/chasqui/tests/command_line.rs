@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{refusal, run, stderr, stdout};
+use common::{json, refusal, run, stderr, stdout};
 
 #[test]
 fn a_wrong_command_line_ends_with_code_2() {
@@ -72,7 +72,18 @@ fn certificates_are_issued_by_an_authority_that_is_never_replaced() {
     assert!(refusal(&run(&["pki", "init", at])).contains("never replaced"));
     assert_eq!(std::fs::read(pki.join("ca.crt")).unwrap(), before);
 
-    stdout(&run(&["pki", "issue", at, "mx1", "--role", "mx", "--host", "mx1.ejemplo.test,127.0.0.1"]));
+    let made = json(&run(&[
+        "pki",
+        "issue",
+        at,
+        "mx1",
+        "--role",
+        "mx",
+        "--host",
+        "mx1.ejemplo.test,127.0.0.1",
+        "--json",
+    ]));
+    assert_eq!(made["certificate"], pki.join("mx1.crt").to_str().unwrap());
     assert!(pki.join("mx1.crt").exists() && pki.join("mx1.key").exists());
     refusal(&run(&["pki", "issue", at, "../mx1", "--role", "mx", "--host", "localhost"]));
     refusal(&run(&["pki", "issue", at, "ca", "--host", "localhost"]));

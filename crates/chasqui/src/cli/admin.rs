@@ -11,7 +11,13 @@ use clap::{ArgGroup, Args, Subcommand};
 #[derive(Args, Debug, Clone)]
 pub struct AdminOptions {
     /// The configuration file of the directory server whose database is meant.
-    #[arg(long, value_name = "FILE", env = "CHASQUI_CONFIG", default_value = "/etc/chasqui/directory.toml")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "CHASQUI_CONFIG",
+        hide_env_values = true,
+        default_value = "/etc/chasqui/directory.toml"
+    )]
     pub config: PathBuf,
     /// Print JSON instead of text for people.
     #[arg(long)]

@@ -14,8 +14,8 @@ pub use admin::{
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use site::{
-    CompletionArguments, ConfigCommand, DemoArguments, IssueArguments, ManArguments, PkiCommand,
-    RoleInCertificate,
+    CompletionArguments, ConfigArguments, ConfigCommand, DemoArguments, IssueArguments, ManArguments,
+    PkiArguments, PkiCommand, RoleInCertificate,
 };
 
 /// How the process ends, for scripts.
@@ -79,11 +79,9 @@ pub enum Command {
     #[command(subcommand)]
     Node(NodeCommand),
     /// Check configuration files, and print examples of them.
-    #[command(subcommand)]
-    Config(ConfigCommand),
+    Config(ConfigArguments),
     /// Make the site's certificate authority and the certificates of its hosts.
-    #[command(subcommand)]
-    Pki(PkiCommand),
+    Pki(PkiArguments),
     /// Print the completion script of a shell.
     Completion(CompletionArguments),
     /// Print the manual page, or write the pages of all commands into a folder.
@@ -111,7 +109,7 @@ pub struct LogOptions {
     pub log_format: Option<LogFormat>,
     /// What is logged: a level (error, warn, info, debug, trace), or a list such as
     /// `info,chasqui_mx=debug`.
-    #[arg(long, value_name = "FILTER", env = "CHASQUI_LOG")]
+    #[arg(long, value_name = "FILTER", env = "CHASQUI_LOG", hide_env_values = true)]
     pub log: Option<String>,
 }
 

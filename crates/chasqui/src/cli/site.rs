@@ -30,6 +30,17 @@ pub struct DemoArguments {
 }
 
 /// `chasqui config …`
+#[derive(Args, Debug)]
+pub struct ConfigArguments {
+    /// Which of them.
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+    /// Print JSON instead of text for people.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// The commands about configuration files.
 #[derive(Subcommand, Debug)]
 pub enum ConfigCommand {
     /// Check a configuration file without starting anything.
@@ -63,6 +74,17 @@ pub enum ConfigCommand {
 }
 
 /// `chasqui pki …`
+#[derive(Args, Debug)]
+pub struct PkiArguments {
+    /// Which of them.
+    #[command(subcommand)]
+    pub command: PkiCommand,
+    /// Print JSON instead of text for people.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// The commands that make certificates and keys.
 #[derive(Subcommand, Debug)]
 pub enum PkiCommand {
     /// Make the site's certificate authority.
