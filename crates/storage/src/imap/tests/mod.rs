@@ -4,6 +4,7 @@ mod changes;
 mod folders;
 mod messages;
 mod model;
+mod random;
 mod searches;
 mod shape;
 
