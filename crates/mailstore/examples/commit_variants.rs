@@ -61,7 +61,7 @@ fn run(dir: &Path, thread: usize, messages: usize, variant: Variant) {
             let account = dir.join(format!("{}", (n * variant.threads + thread) % 64));
             let temporary = account.join(format!("tmp/{thread}.{n}"));
             let file = if variant.unnamed {
-                rustix::fs::open(&account.join("new"), OFlags::TMPFILE | OFlags::WRONLY, Mode::from(0o600))
+                rustix::fs::open(account.join("new"), OFlags::TMPFILE | OFlags::WRONLY, Mode::from(0o600))
                     .map(File::from)
                     .expect("tmpfile")
             } else {

@@ -26,6 +26,9 @@ pub struct StoreConfig {
     pub queue: usize,
     /// Most deliveries that share one group commit. Default 64.
     pub batch: usize,
+    /// Deliveries in a batch from which on the whole file system is synced once (`syncfs`) rather than each file and folder by
+    /// itself; 0 never does. Choose 0 where the mail store shares its file system with programs that write much. Default 2.
+    pub sync_together: usize,
     /// A message up to this size is kept in memory while it arrives, a larger one goes to a file. Octets; default 128KiB.
     pub spill: ByteSize,
     /// How long the ids of messages that left a folder are remembered, so that a retried delivery is recognised. Longer than
@@ -50,6 +53,7 @@ impl Default for StoreConfig {
             workers: 4,
             queue: 1024,
             batch: 64,
+            sync_together: 2,
             spill: ByteSize(128 << 10),
             departed_window: Span::secs(8 * 86_400),
             idle_accounts: 10_000,

@@ -2,9 +2,9 @@
 //!
 //! A worker takes every delivery that waits (at most `batch`) through these steps together:
 //! 1. for each: recognise a retry, check the quota, take a UID, write the content;
-//! 2. sync each content;
+//! 2. sync the contents;
 //! 3. link each into its folder's `new/`;
-//! 4. sync each `new/` once;
+//! 4. sync the folders;
 //! 5. only then publish to the views and acknowledge.
 //!
 //! Workers run side by side, and a journalling file system commits for all that wait at one time, so that batches of different
@@ -66,13 +66,25 @@ impl Worker {
                 Err((job, error)) => refuse(&site, *job, error),
             }
         }
-        let placed = self.survivors(placed, |placed| {
-            placed.fresh.as_ref().map_or(Ok(()), Fresh::sync).map_err(MailError::from)
+        let together = site.config.sync_together > 0 && placed.len() >= site.config.sync_together;
+        let whole = || site.committer.sync().map_err(MailError::from);
+
+        let synced = if together { whole() } else { Ok(()) };
+        let placed = self.survivors(placed, |placed| match (&synced, &placed.fresh) {
+            (Err(error), _) => Err(error.again()),
+            (Ok(()), Some(fresh)) if !together => Ok(fresh.sync()?),
+            (Ok(()), _) => Ok(()),
         });
         let placed = self.survivors(placed, |placed| placed.link(&site));
-        let mut synced = HashMap::new();
+        let synced = if together { whole() } else { Ok(()) };
+        let mut dirs = HashMap::new();
         let placed = self.survivors(placed, |placed| {
-            sync_once(&site.disk, &mut synced, placed.dir.join("new")).inspect_err(|_| placed.unlink(&site))
+            let synced = match &synced {
+                Err(error) => Err(error.again()),
+                Ok(()) if together => Ok(()),
+                Ok(()) => sync_once(&site.disk, &mut dirs, placed.dir.join("new")),
+            };
+            synced.inspect_err(|_| placed.unlink(&site))
         });
         site.metrics.commit_seconds.observe(started.elapsed().as_secs_f64());
         for placed in placed {

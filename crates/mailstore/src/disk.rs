@@ -122,6 +122,11 @@ impl Disk {
         )
     }
 
+    /// Syncs everything on the file system of `root`.
+    pub(crate) fn sync_all(&self, root: &File) -> io::Result<()> {
+        recorded!(self, rustix::fs::syncfs(root).map_err(io::Error::from), crate::recording::Event::SyncAll)
+    }
+
     /// A second name for a file.
     pub(crate) fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         recorded!(

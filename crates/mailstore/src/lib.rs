@@ -3,6 +3,7 @@
 pub mod account;
 mod cabinet;
 mod codec;
+mod committer;
 pub mod config;
 pub mod content;
 mod deliver;

@@ -32,6 +32,7 @@ pub(crate) enum Event {
     Mkdir {
         path: PathBuf,
     },
+    SyncAll,
     SyncDir {
         path: PathBuf,
     },
@@ -82,9 +83,15 @@ pub(crate) fn power_cut(events: &[Event], root: &Path, into: &Path, mut survives
     // From the end: which steps have a sync after them?
     let mut synced_files = BTreeSet::new();
     let mut synced_dirs = BTreeSet::new();
+    let mut synced_all = false;
     let mut keeps = vec![false; events.len()];
     for (at, event) in events.iter().enumerate().rev() {
-        keeps[at] = match event {
+        keeps[at] = synced_all
+            || match event {
+                Event::SyncAll => {
+                    synced_all = true;
+                    true
+                }
             Event::SyncFile { file } => {
                 synced_files.insert(*file);
                 true

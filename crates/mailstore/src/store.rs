@@ -15,6 +15,7 @@ use tracing::warn;
 
 use crate::account::Account;
 use crate::cabinet::Cabinet;
+use crate::committer::Committer;
 use crate::config::StoreConfig;
 use crate::deliver::DeliverJob;
 use crate::disk::Disk;
@@ -123,7 +124,8 @@ impl Store {
             "" => safe_host(std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim()),
             host => safe_host(host),
         };
-        let site = Arc::new(Site { config: config.clone(), disk, host, metrics: Metrics::new() });
+        let committer = Committer::new(disk.clone(), File::open(&incoming).map_err(at_root)?);
+        let site = Arc::new(Site { config: config.clone(), disk, committer, host, metrics: Metrics::new() });
         let (sender, ended) = mpsc::channel(1);
         let workers = Workers::start(&site, &sender).map_err(at_root)?;
         let inner = Inner {

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{error, warn};
 
 use crate::cabinet::Cabinet;
+use crate::committer::Committer;
 use crate::config::StoreConfig;
 use crate::deliver::DeliverJob;
 use crate::disk::Disk;
@@ -28,6 +29,7 @@ const QUEUE_WAIT: Duration = Duration::from_secs(30);
 pub(crate) struct Site {
     pub(crate) config: StoreConfig,
     pub(crate) disk: Disk,
+    pub(crate) committer: Committer,
     /// This host in file names.
     pub(crate) host: String,
     pub(crate) metrics: Metrics,
