@@ -1,7 +1,7 @@
 //! The exchanger's configuration file.
 
 use chasqui_base::{
-    ByteSize, EmailAddress, Span,
+    ByteSize, EmailAddress, Span, StartError,
     net::{AcceptLimits, IpNetwork, ListenAddress},
     tls::{PublicTlsFiles, TlsFiles},
 };
@@ -58,6 +58,13 @@ impl Default for Config {
             delivery: Delivery::default(),
             spool: Spool::default(),
         }
+    }
+}
+
+impl Config {
+    /// Refuses values that the types let pass, with the key and how to mend it.
+    pub fn check(&self) -> Result<(), StartError> {
+        crate::service::Policy::new(self.clone()).map(|_| ())
     }
 }
 
