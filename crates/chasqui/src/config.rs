@@ -9,8 +9,8 @@ use serde_json::json;
 
 use crate::admin::output;
 use crate::cli::{ConfigArguments, ConfigCommand, RoleName};
-use crate::reference;
 use crate::role::{Role, with_role};
+use crate::{reference, run};
 
 /// `chasqui config …`
 pub fn config(arguments: ConfigArguments) -> anyhow::Result<()> {
@@ -38,7 +38,7 @@ fn example_of<R: Role>() -> String {
 
 fn check<R: Role>(file: &Path, json: bool) -> anyhow::Result<()> {
     let config = config::load::<R::Config>(file)?;
-    R::check(&config).with_context(|| file.display().to_string())?;
+    run::check::<R>(&config).with_context(|| file.display().to_string())?;
     let sentence = format!("{}: a correct configuration of the {} role", file.display(), R::ROLE);
     output::record(json, &json!({ "file": file, "role": R::ROLE, "correct": true }), &sentence)
 }

@@ -41,6 +41,10 @@ impl Role for MxService {
     fn metrics(config: &Self::Config) -> Option<&ListenAddress> {
         config.metrics.as_ref()
     }
+
+    fn check(config: &Self::Config) -> Result<(), StartError> {
+        config.check()
+    }
 }
 
 impl Role for StorageService {

@@ -48,6 +48,16 @@ pub async fn run<R: Role>(arguments: RoleArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Refuses what the types of the configuration let pass.
+pub fn check<R: Role>(config: &R::Config) -> Result<(), StartError> {
+    match R::metrics(config) {
+        Some(address) if !address.is_local() => {
+            Err(StartError::value("metrics", format!("{address} is not a loopback address or a UNIX socket")))
+        }
+        _ => R::check(config),
+    }
+}
+
 /// A [`StartError`] is a whole sentence: what stands behind it would only repeat it.
 pub fn whole(error: StartError) -> anyhow::Error {
     anyhow::Error::msg(error.to_string())
@@ -64,13 +74,8 @@ pub struct Bound<R: Role> {
 impl<R: Role> Bound<R> {
     /// Opens and binds everything that the configuration names.
     pub async fn bind(config: R::Config) -> Result<Self, StartError> {
+        check::<R>(&config)?;
         let page = R::metrics(&config).cloned();
-        if let Some(address) = page.as_ref().filter(|address| !address.is_local()) {
-            return Err(StartError::value(
-                "metrics",
-                format!("{address} is not a loopback address or a UNIX socket"),
-            ));
-        }
         let drain = R::drain(&config);
         let mut registry = Registry::default();
         let service = R::bind(config, &mut registry).await?;

@@ -61,6 +61,16 @@ fn a_value_of_the_wrong_kind_is_refused_with_its_path() {
     std::fs::write(&file, "[directory]\nhedge = \"soon\"\n").unwrap();
     let text = refusal(&run(&["config", "check", "proxy", file.to_str().unwrap()]));
     assert!(text.contains("`directory.hedge`"), "{text}");
+    for (role, wrong, key) in [
+        ("mx", "metrics = \"192.0.2.1:9105\"", "`metrics`"),
+        ("mx", "[limits]\nrecipients = 0", "`limits`"),
+        ("storage", "lmtp = \"192.0.2.1:24\"", "`lmtp`"),
+        ("proxy", "imaps = [\"127.0.0.1:993\"]", "`imaps`"),
+    ] {
+        std::fs::write(&file, wrong).unwrap();
+        let text = refusal(&run(&["config", "check", role, file.to_str().unwrap()]));
+        assert!(text.contains(key), "{text}");
+    }
     let text = refusal(&run(&["config", "check", "proxy", "/nonexistent/proxy.toml"]));
     assert!(text.contains("/nonexistent/proxy.toml"), "{text}");
 }
