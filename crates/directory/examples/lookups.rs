@@ -70,15 +70,16 @@ async fn speed(config: Config, users: usize, clients: usize, in_flight: usize, s
         }
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let (before, begun) = (done.load(Ordering::Relaxed), Instant::now());
+    let (before, begun, cpu) = (done.load(Ordering::Relaxed), Instant::now(), cpu_seconds()?);
     tokio::time::sleep(Duration::from_secs(seconds as u64)).await;
-    let rate = (done.load(Ordering::Relaxed) - before) as f64 / begun.elapsed().as_secs_f64();
+    let count = (done.load(Ordering::Relaxed) - before) as f64;
+    let (rate, per_cpu) = (count / begun.elapsed().as_secs_f64(), count / (cpu_seconds()? - cpu));
     stop.store(true, Ordering::Relaxed);
     let mut slowest = Duration::ZERO;
     for task in tasks {
         slowest = slowest.max(task.await?);
     }
-    println!("{users} users, {clients} clients, {in_flight} in flight each: {rate:.0} look-ups/s, slowest {slowest:?}");
+    println!("{users} users, {clients} clients, {in_flight} in flight each: {rate:.0} look-ups/s, {per_cpu:.0} a second of one core, slowest {slowest:?}");
     run.drain(Duration::from_secs(5)).await;
     service.close().await;
     Ok(())
@@ -142,6 +143,14 @@ fn status(key: &str) -> Result<u64, Failure> {
     let line = status.lines().find_map(|line| line.strip_prefix(key)).ok_or("no such line")?;
     let kib: u64 = line.trim_matches(|c: char| !c.is_ascii_digit()).parse()?;
     Ok(kib / 1024)
+}
+
+/// Seconds of processor time that this process has used.
+fn cpu_seconds() -> Result<f64, Failure> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let fields: Vec<&str> = stat.rsplit_once(')').ok_or("no stat")?.1.split_whitespace().collect();
+    // Fields 14 and 15 of proc(5), in hundredths of a second on every Linux.
+    Ok((fields[11].parse::<f64>()? + fields[12].parse::<f64>()?) / 100.0)
 }
 
 fn resident() -> Result<u64, Failure> {

@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
 use zeroize::Zeroizing;
+
+use crate::wire::cipher::XChaCha20Poly1305;
 
 /// Names a key without telling anything about it.
 pub(crate) type KeyId = [u8; 4];
@@ -100,10 +101,7 @@ pub(crate) struct DatagramKey {
 
 impl DatagramKey {
     fn derive(key: &[u8; 32]) -> Self {
-        let cipher = |context: &str| {
-            let derived = Zeroizing::new(blake3::derive_key(context, key));
-            XChaCha20Poly1305::new((&*derived).into())
-        };
+        let cipher = |context: &str| XChaCha20Poly1305::new(Zeroizing::new(blake3::derive_key(context, key)));
         let name = blake3::derive_key("chasqui directory 2026 key id", key);
         Self {
             id: [name[0], name[1], name[2], name[3]],

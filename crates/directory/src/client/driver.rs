@@ -36,8 +36,7 @@ pub(super) struct Driver {
     arriving: mpsc::Receiver<Job>,
     /// Taken from the queue, not yet sent.
     taken: Vec<Job>,
-    /// Whether the others were let run since something was taken.
-    yielded: bool,
+    crowd: Crowd,
     flights: Flights,
     nonces: Nonces,
     nodes: KnownNodes,
@@ -55,7 +54,7 @@ impl Driver {
             servers,
             arriving,
             taken: Vec::new(),
-            yielded: false,
+            crowd: Crowd::default(),
             flights: Flights::default(),
             nonces: Nonces::new()?,
             nodes: KnownNodes::default(),
@@ -78,24 +77,26 @@ impl Driver {
         if self.receive(context) {
             context.waker().wake_by_ref();
         }
-        let room = self.shared.config.in_flight.saturating_sub(self.flights.questions + self.taken.len());
-        if room > 0 {
-            match self.arriving.poll_recv_many(context, &mut self.taken, room) {
+        loop {
+            let room = self.shared.config.in_flight.saturating_sub(self.flights.questions + self.taken.len());
+            // With no room nobody need wake us: an answer or the clock will, and then there is some.
+            let arrived = match room {
+                0 => Poll::Pending,
+                room => self.arriving.poll_recv_many(context, &mut self.taken, room),
+            };
+            match arrived {
                 Poll::Ready(0) => return Poll::Ready(()),
-                Poll::Ready(_) | Poll::Pending => {}
+                Poll::Ready(_) => {}
+                Poll::Pending if self.taken.is_empty() => break,
+                Poll::Pending => {
+                    if self.crowd.wait_for_more(self.taken.len()) {
+                        // To the end of the line: those who are about to ask do so first, to travel along.
+                        context.waker().wake_by_ref();
+                        break;
+                    }
+                    self.send_taken();
+                }
             }
-        }
-        if !self.taken.is_empty() {
-            if self.yielded {
-                self.yielded = false;
-                self.send_taken();
-            } else {
-                // Others that are about to ask shall do so first, to travel along: a datagram of eight questions costs
-                // hardly more than one of one.
-                self.yielded = true;
-            }
-            // Once more, for what arrived meanwhile: `poll_recv_many` woke nobody for it.
-            context.waker().wake_by_ref();
         }
         self.keep_time(context);
         Poll::Pending
@@ -340,22 +341,23 @@ impl Driver {
         }
     }
 
-    /// Looks over what is open every few milliseconds, as long as anything is.
+    /// Looks over what is open every few milliseconds, as long as anything is. The timer is left running for its few milliseconds when
+    /// all was answered before: setting it anew for each question would cost more than the question.
     fn keep_time(&mut self, context: &mut Context<'_>) {
-        if self.flights.is_empty() {
-            self.ticking = false;
-            self.flights.shrink();
-            return;
-        }
-        if !self.ticking {
+        if !self.ticking && !self.flights.is_empty() {
             self.ticking = true;
             self.tick.as_mut().reset(tokio::time::Instant::now() + self.interval);
         }
-        while self.tick.as_mut().poll(context).is_ready() {
+        while self.ticking && self.tick.as_mut().poll(context).is_ready() {
             self.look_over(Instant::now());
             // What was given up has made room for questions that wait in the queue.
             context.waker().wake_by_ref();
-            self.tick.as_mut().reset(tokio::time::Instant::now() + self.interval);
+            self.ticking = !self.flights.is_empty();
+            if self.ticking {
+                self.tick.as_mut().reset(tokio::time::Instant::now() + self.interval);
+            } else {
+                self.flights.shrink();
+            }
         }
     }
 
@@ -380,6 +382,43 @@ impl Driver {
             if let Some(server) = self.servers.choose(asked, refused, last, now) {
                 self.shared.metrics.repeated.inc();
                 self.send(slot, server);
+            }
+        }
+    }
+}
+
+/// Whether it is worth letting others run before a datagram is sent. A datagram of eight questions costs hardly more than one of one, but
+/// where only one asks at a time, waiting for others that do not come would cost as much as the question.
+#[derive(Default)]
+struct Crowd {
+    /// How many had been taken when we began to wait.
+    before: Option<usize>,
+    /// High where waiting brought others lately.
+    score: u8,
+    /// Datagrams sent without waiting since it was last tried.
+    since: u8,
+}
+
+impl Crowd {
+    const MOST: u8 = 16;
+    /// Where waiting brings nobody, it is tried once in so many datagrams.
+    const RARELY: u8 = 64;
+
+    fn wait_for_more(&mut self, taken: usize) -> bool {
+        match self.before.take() {
+            Some(before) => {
+                self.score = if taken > before { Self::MOST } else { self.score.saturating_sub(1) };
+                false
+            }
+            None if taken >= TOGETHER => false,
+            None if self.score > 0 || self.since >= Self::RARELY => {
+                self.since = 0;
+                self.before = Some(taken);
+                true
+            }
+            None => {
+                self.since += 1;
+                false
             }
         }
     }

@@ -74,6 +74,7 @@
 //! certificates on both sides, or in clear on loopback. A message is at most 1 MiB.
 
 pub(crate) mod answers;
+pub(crate) mod cipher;
 #[cfg(test)]
 mod fuzz;
 pub(crate) mod questions;

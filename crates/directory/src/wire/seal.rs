@@ -2,15 +2,13 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use chacha20poly1305::{AeadInOut, Tag, XChaCha20Poly1305, XNonce};
-
+use super::cipher::{TAG, XChaCha20Poly1305};
 use super::{MAX_DATAGRAM, SIZES};
 use crate::keys::KeyRing;
 
 const VERSION: u8 = 1;
 const REQUEST: u8 = 0x51;
 const REPLY: u8 = 0x52;
-const TAG: usize = 16;
 /// Octets before the sealed part of a request.
 const REQUEST_HEADER: usize = 30;
 /// Octets before the sealed part of a reply.
@@ -122,28 +120,31 @@ fn bound(header: &[u8], request: Stamp) -> [u8; REPLY_HEADER + 16] {
 }
 
 /// Appends padded and encrypted content and the tag to the header that stands in `into`.
-fn seal(cipher: &XChaCha20Poly1305, nonce: std::ops::Range<usize>, answers: Option<Stamp>, content: &[u8], into: &mut Vec<u8>) {
+fn seal(
+    cipher: &XChaCha20Poly1305,
+    nonce: std::ops::Range<usize>,
+    answers: Option<Stamp>,
+    content: &[u8],
+    into: &mut Vec<u8>,
+) {
     let header = into.len();
     let needed = header + content.len() + TAG;
     let size = SIZES.into_iter().find(|size| *size >= needed).unwrap_or(needed);
     into.extend_from_slice(content);
     into.resize(size - TAG, 0);
     let (head, body) = into.split_at_mut(header);
-    let Ok(nonce) = XNonce::try_from(&head[nonce]) else { return into.clear() };
-    let sealed = match answers {
-        Some(request) => cipher.encrypt_inout_detached(&nonce, &bound(head, request), body.into()),
-        None => cipher.encrypt_inout_detached(&nonce, head, body.into()),
+    let sealed = match (head[nonce].try_into(), answers) {
+        (Ok(nonce), Some(request)) => cipher.seal(nonce, &bound(head, request), body),
+        (Ok(nonce), None) => cipher.seal(nonce, head, body),
+        (Err(_), _) => None,
     };
     match sealed {
-        Ok(tag) => into.extend_from_slice(&tag),
+        Some(tag) => into.extend_from_slice(&tag),
         // Only for content longer than 256 GiB.
-        Err(_) => into.clear(),
+        None => into.clear(),
     }
 }
 
 fn open<'a>(cipher: &XChaCha20Poly1305, nonce: &[u8], bound: &[u8], sealed: &'a mut [u8]) -> Option<&'a [u8]> {
-    let (content, tag) = sealed.split_at_mut_checked(sealed.len().checked_sub(TAG)?)?;
-    let (nonce, tag) = (XNonce::try_from(nonce).ok()?, Tag::try_from(&*tag).ok()?);
-    cipher.decrypt_inout_detached(&nonce, bound, (&mut *content).into(), &tag).ok()?;
-    Some(content)
+    cipher.open(nonce.try_into().ok()?, bound, sealed)
 }
