@@ -12,7 +12,8 @@ fn main() {
     let dir = PathBuf::from(arguments.next().unwrap_or_else(|| ".".into())).join("deliver-bench");
     let messages: usize = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(4000);
     let list = |name: &str, default: &[usize]| -> Vec<usize> {
-        std::env::var(name).map_or(default.to_vec(), |text| text.split(',').filter_map(|n| n.parse().ok()).collect())
+        std::env::var(name)
+            .map_or(default.to_vec(), |text| text.split(',').filter_map(|n| n.parse().ok()).collect())
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("runtime");
     for workers in list("WORKERS", &[1, 2, 4, 8, 16]) {

@@ -65,6 +65,11 @@ impl Cabinet {
         self.drawers.values().any(Drawer::in_use)
     }
 
+    /// Messages of it in memory.
+    pub(crate) fn messages(&self) -> usize {
+        self.drawers.values().map(Drawer::len).sum()
+    }
+
     /// Ends every view: what is in memory cannot be trusted.
     pub(crate) fn abandon(self) {
         for drawer in self.drawers.into_values() {

@@ -42,7 +42,9 @@ impl Committer {
         loop {
             if state.ended >= enough {
                 return match state.failed {
-                    Some((at, code)) if at >= enough => Err(code.map_or(io::ErrorKind::Other.into(), io::Error::from_raw_os_error)),
+                    Some((at, code)) if at >= enough => {
+                        Err(code.map_or(io::ErrorKind::Other.into(), io::Error::from_raw_os_error))
+                    }
                     _ => Ok(()),
                 };
             }

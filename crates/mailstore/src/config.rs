@@ -36,6 +36,8 @@ pub struct StoreConfig {
     pub departed_window: Span,
     /// Accounts kept in memory without a session, a worker. Default 10000.
     pub idle_accounts: usize,
+    /// Messages of such accounts kept in memory, a worker; each costs about 64 octets. Default 1000000.
+    pub idle_messages: usize,
     /// Index databases kept open, a worker. Default 16.
     pub open_indexes: usize,
     /// Most folders an account may have. Default 5000.
@@ -57,6 +59,7 @@ impl Default for StoreConfig {
             spill: ByteSize(128 << 10),
             departed_window: Span::secs(8 * 86_400),
             idle_accounts: 10_000,
+            idle_messages: 1_000_000,
             open_indexes: 16,
             max_folders: 5000,
             max_messages: 1_000_000,

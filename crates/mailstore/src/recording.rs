@@ -92,24 +92,25 @@ pub(crate) fn power_cut(events: &[Event], root: &Path, into: &Path, mut survives
                     synced_all = true;
                     true
                 }
-            Event::SyncFile { file } => {
-                synced_files.insert(*file);
-                true
+                Event::SyncFile { file } => {
+                    synced_files.insert(*file);
+                    true
+                }
+                Event::SyncDir { path } => {
+                    synced_dirs.insert(path.clone());
+                    true
+                }
+                Event::Write { file, .. } => synced_files.contains(file),
+                Event::Link { path, .. } | Event::Unlink { path } | Event::Mkdir { path } => {
+                    synced_dirs.contains(&parent(path))
+                }
+                Event::Copy { to, .. } => synced_dirs.contains(&parent(to)),
+                Event::Rename { from, to } => {
+                    synced_dirs.contains(&parent(from)) || synced_dirs.contains(&parent(to))
+                }
+                Event::Note(_) => true,
             }
-            Event::SyncDir { path } => {
-                synced_dirs.insert(path.clone());
-                true
-            }
-            Event::Write { file, .. } => synced_files.contains(file),
-            Event::Link { path, .. } | Event::Unlink { path } | Event::Mkdir { path } => {
-                synced_dirs.contains(&parent(path))
-            }
-            Event::Copy { to, .. } => synced_dirs.contains(&parent(to)),
-            Event::Rename { from, to } => {
-                synced_dirs.contains(&parent(from)) || synced_dirs.contains(&parent(to))
-            }
-            Event::Note(_) => true,
-        } || survives();
+            || survives();
     }
     // A copy's source may have a name that did not survive: it is the file that gets the name.
     let mut true_names: BTreeMap<PathBuf, u64> = BTreeMap::new();

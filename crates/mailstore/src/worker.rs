@@ -25,6 +25,9 @@ use crate::metrics::Metrics;
 /// Longest wait for a place in a worker's queue.
 const QUEUE_WAIT: Duration = Duration::from_secs(30);
 
+/// Accounts loaded between two counts of the messages in memory.
+const COUNT_EVERY: u64 = 256;
+
 /// What every worker knows.
 pub(crate) struct Site {
     pub(crate) config: StoreConfig,
@@ -140,12 +143,14 @@ pub(crate) struct Worker {
     indexes: Indexes,
     // Counts requests, as a clock for what was used last.
     now: u64,
+    // Counts accounts loaded.
+    loads: u64,
 }
 
 impl Worker {
     fn new(site: Arc<Site>) -> Worker {
         let indexes = Indexes::new(site.config.open_indexes);
-        Worker { site, cabinets: HashMap::new(), indexes, now: 0 }
+        Worker { site, cabinets: HashMap::new(), indexes, now: 0, loads: 0 }
     }
 
     fn run(mut self, mut queue: mpsc::Receiver<Job>) {
@@ -200,19 +205,33 @@ impl Worker {
         Ok((cabinet, &mut self.indexes))
     }
 
-    /// Makes room: when there are too many accounts, an eighth of them goes, so that the search for them is rare.
+    /// Makes room when idle accounts, or the messages in them, are too many: an eighth more than needed goes, so that the search is
+    /// rare.
     fn forget_idle(&mut self) {
-        let limit = self.site.config.idle_accounts;
-        if self.cabinets.len() < limit {
+        self.loads += 1;
+        let (accounts, messages) = (self.site.config.idle_accounts, self.site.config.idle_messages);
+        if self.cabinets.len() < accounts && !self.loads.is_multiple_of(COUNT_EVERY) {
             return;
         }
-        let mut idle: Vec<u64> =
-            self.cabinets.values().filter(|cabinet| !cabinet.in_use()).map(|cabinet| cabinet.used).collect();
-        if idle.len() < limit {
+        let mut idle: Vec<(u64, usize)> = self
+            .cabinets
+            .values()
+            .filter(|cabinet| !cabinet.in_use())
+            .map(|cabinet| (cabinet.used, cabinet.messages()))
+            .collect();
+        let mut held: usize = idle.iter().map(|(_, messages)| messages).sum();
+        if idle.len() < accounts && held <= messages {
             return;
         }
         idle.sort_unstable();
-        let newest = idle[(idle.len() / 8).min(idle.len() - 1)];
+        let mut count = idle.len();
+        let mut newest = 0;
+        for (used, of_it) in idle {
+            if count <= accounts - accounts.div_ceil(8) && held <= messages - messages / 8 {
+                break;
+            }
+            (count, held, newest) = (count - 1, held - of_it, used);
+        }
         self.cabinets.retain(|_, cabinet| cabinet.in_use() || cabinet.used > newest);
     }
 }
