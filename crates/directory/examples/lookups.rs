@@ -3,6 +3,7 @@
 //! ```text
 //! lookups speed  [users] [clients] [in-flight] [seconds] [shared|separate]
 //! lookups memory [users]
+//! lookups reload [users]
 //! ```
 
 use std::sync::Arc;
@@ -17,12 +18,15 @@ use prometheus_client::registry::Registry;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAECAwQFBgcICQoLDA0ODw$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+const HASH: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$AAECAwQFBgcICQoLDA0ODw$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let number = |place: usize, default: usize| arguments.get(place).and_then(|text| text.parse().ok()).unwrap_or(default);
+    let number = |place: usize, default: usize| {
+        arguments.get(place).and_then(|text| text.parse().ok()).unwrap_or(default)
+    };
     let dir = tempfile::tempdir()?;
     let keys = dir.path().join("keys");
     KeyFile::create(&keys)?;
@@ -34,25 +38,36 @@ async fn main() -> Result<(), Failure> {
             let separate = arguments.get(5).is_some_and(|word| word == "separate");
             speed(config, number(1, 100_000), number(2, 8), number(3, 1), number(4, 5), separate).await
         }
-        _ => Err("lookups speed|memory …".into()),
+        Some("reload") => reload(config, number(1, 200_000)).await,
+        _ => Err("lookups speed|memory|reload …".into()),
     }
 }
 
-async fn speed(config: Config, users: usize, clients: usize, in_flight: usize, seconds: usize, separate: bool) -> Result<(), Failure> {
+async fn speed(
+    config: Config,
+    users: usize,
+    clients: usize,
+    in_flight: usize,
+    seconds: usize,
+    separate: bool,
+) -> Result<(), Failure> {
     fill(&config, users).await?;
     let keys = config.keys.clone();
     let service = DirectoryService::bind(config, &mut Registry::default()).await?;
     let run = Lifecycle::new();
     service.start(&run);
-    let client = ClientConfig { servers: vec![service.endpoints()[0].1.parse()?], keys, ..ClientConfig::default() };
+    let client =
+        ClientConfig { servers: vec![service.endpoints()[0].1.parse()?], keys, ..ClientConfig::default() };
     let shared = DirectoryClient::connect(&client, None).await?;
     let (done, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-    let addresses: Arc<Vec<EmailAddress>> = Arc::new((0..users).map(|n| address(n).parse()).collect::<Result<_, _>>()?);
+    let addresses: Arc<Vec<EmailAddress>> =
+        Arc::new((0..users).map(|n| address(n).parse()).collect::<Result<_, _>>()?);
     let mut tasks = Vec::new();
     for number in 0..clients {
         let client = if separate { DirectoryClient::connect(&client, None).await? } else { shared.clone() };
         for place in 0..in_flight {
-            let (client, done, stop, addresses) = (client.clone(), done.clone(), stop.clone(), addresses.clone());
+            let (client, done, stop, addresses) =
+                (client.clone(), done.clone(), stop.clone(), addresses.clone());
             tasks.push(tokio::spawn(async move {
                 let mut n = number * 7919 + place * 104_729;
                 let mut slowest = Duration::ZERO;
@@ -79,10 +94,76 @@ async fn speed(config: Config, users: usize, clients: usize, in_flight: usize, s
     for task in tasks {
         slowest = slowest.max(task.await?);
     }
-    println!("{users} users, {clients} clients, {in_flight} in flight each: {rate:.0} look-ups/s, {per_cpu:.0} a second of one core, slowest {slowest:?}");
+    println!(
+        "{users} users, {clients} clients, {in_flight} in flight each: {rate:.0} look-ups/s, {per_cpu:.0} a second of one core, slowest {slowest:?}"
+    );
     run.drain(Duration::from_secs(5)).await;
     service.close().await;
     Ok(())
+}
+
+/// The slowest look-up in the time of each reload, and in as long a time without one.
+async fn reload(config: Config, users: usize) -> Result<(), Failure> {
+    fill(&config, users).await?;
+    let service = DirectoryService::bind(config.clone(), &mut Registry::default()).await?;
+    let run = Lifecycle::new();
+    service.start(&run);
+    let client = ClientConfig {
+        servers: vec![service.endpoints()[0].1.parse()?],
+        keys: config.keys.clone(),
+        ..ClientConfig::default()
+    };
+    let client = DirectoryClient::connect(&client, None).await?;
+    let mut took = Duration::from_secs(1);
+    for round in 0..12 {
+        let stop = Arc::new(AtomicBool::new(false));
+        let asking: Vec<_> = (0..4)
+            .map(|place| tokio::spawn(ask_slowly(client.clone(), users, place, stop.clone())))
+            .collect();
+        if round % 2 == 0 {
+            tokio::time::sleep(took).await;
+        } else {
+            let begun = Instant::now();
+            service.reload(config.clone()).await?;
+            took = begun.elapsed();
+        }
+        stop.store(true, Ordering::Relaxed);
+        let mut waits = Vec::new();
+        for task in asking {
+            waits.extend(task.await??);
+        }
+        waits.sort_unstable();
+        let part = |share: f64| waits[((waits.len() - 1) as f64 * share) as usize];
+        let what = if round % 2 == 0 { "without a reload" } else { "with a reload   " };
+        println!(
+            "{what} of {took:?}: {} look-ups, median {:?}, 99.9% {:?}, slowest {:?}",
+            waits.len(),
+            part(0.5),
+            part(0.999),
+            part(1.0)
+        );
+    }
+    run.drain(Duration::from_secs(5)).await;
+    service.close().await;
+    Ok(())
+}
+
+async fn ask_slowly(
+    client: DirectoryClient,
+    users: usize,
+    place: usize,
+    stop: Arc<AtomicBool>,
+) -> Result<Vec<Duration>, Failure> {
+    let (mut waits, mut n) = (Vec::new(), place * 7919);
+    while !stop.load(Ordering::Relaxed) {
+        n = (n + 15_485_863) % users;
+        let asked: EmailAddress = address(n).parse()?;
+        let begun = Instant::now();
+        client.look_up(&asked).await?;
+        waits.push(begun.elapsed());
+        tokio::time::sleep(Duration::from_micros(200)).await;
+    }
+    Ok(waits)
 }
 
 async fn memory(config: Config, users: usize) -> Result<(), Failure> {
@@ -126,10 +207,19 @@ async fn fill(config: &Config, users: usize) -> Result<(), Failure> {
     let database = Database::open(&config.database.path).await?;
     database.add_domain(&"ejemplo.test".parse()?, None).await?;
     for n in 1..=4 {
-        let (lmtp, imap, pop3) = (format!("10.0.0.{n}:24"), format!("10.0.0.{n}:1143"), format!("10.0.0.{n}:1110"));
-        database.add_node(&Node { name: format!("storage{n}"), lmtp: lmtp.parse()?, imap: imap.parse()?, pop3: pop3.parse()? }).await?;
+        let (lmtp, imap, pop3) =
+            (format!("10.0.0.{n}:24"), format!("10.0.0.{n}:1143"), format!("10.0.0.{n}:1110"));
+        database
+            .add_node(&Node {
+                name: format!("storage{n}"),
+                lmtp: lmtp.parse()?,
+                imap: imap.parse()?,
+                pop3: pop3.parse()?,
+            })
+            .await?;
     }
-    let csv: String = (0..users).map(|n| format!("{},{HASH},7GB,storage{}\n", address(n), n % 4 + 1)).collect();
+    let csv: String =
+        (0..users).map(|n| format!("{},{HASH},7GB,storage{}\n", address(n), n % 4 + 1)).collect();
     let report = database.import_users(csv.as_bytes(), |_| ()).await?;
     if report.added != users as u64 {
         return Err(format!("{:?}", report.refused.first()).into());

@@ -36,7 +36,9 @@ impl KeyFile {
         }
         let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
         let mut file = file.map_err(|error| failed(error.to_string()))?;
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|error| failed(error.to_string()))
+        file.write_all(text.as_bytes())
+            .and_then(|()| file.sync_all())
+            .map_err(|error| failed(error.to_string()))
     }
 
     /// Reads the keys. A file that everybody can read, or others can change, is refused.
@@ -44,9 +46,13 @@ impl KeyFile {
         let failed = |reason: String| KeyError { path: path.to_owned(), reason };
         let mode = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?.permissions().mode();
         if mode & 0o027 != 0 {
-            return Err(failed(format!("mode {:o} lets others read or change the keys; set it to 600", mode & 0o777)));
+            return Err(failed(format!(
+                "mode {:o} lets others read or change the keys; set it to 600",
+                mode & 0o777
+            )));
         }
-        let text = std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| failed(error.to_string()))?;
+        let text =
+            std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| failed(error.to_string()))?;
         KeyRing::parse(&text).map_err(|reason| failed(reason.to_owned()))
     }
 }
@@ -158,7 +164,14 @@ mod tests {
     fn a_key_file_must_hold_two_different_keys() {
         let (a, b) = (STANDARD.encode([1_u8; 32]), STANDARD.encode([2_u8; 32]));
         assert!(KeyRing::parse(&format!("# x\n{a}\n\n{b}\n")).is_ok());
-        for bad in [String::new(), a.clone(), format!("{a}\n{a}"), format!("{a}\n{b}\n{a}"), format!("{a}\nzz"), format!("{a}\n{}", STANDARD.encode([3_u8; 31]))] {
+        for bad in [
+            String::new(),
+            a.clone(),
+            format!("{a}\n{a}"),
+            format!("{a}\n{b}\n{a}"),
+            format!("{a}\nzz"),
+            format!("{a}\n{}", STANDARD.encode([3_u8; 31])),
+        ] {
             assert!(KeyRing::parse(&bad).is_err(), "{bad}");
         }
     }

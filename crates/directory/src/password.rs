@@ -17,7 +17,13 @@ const MAX_PASSES: u32 = 16;
 const MAX_LANES: u32 = 8;
 
 /// New passwords: Argon2id, 19 MiB, 2 passes, 1 lane (OWASP's first choice).
-const DEFAULT: Parameters = Parameters { algorithm: Algorithm::Argon2id, version: Version::V0x13, memory: 19_456, passes: 2, lanes: 1 };
+const DEFAULT: Parameters = Parameters {
+    algorithm: Algorithm::Argon2id,
+    version: Version::V0x13,
+    memory: 19_456,
+    passes: 2,
+    lanes: 1,
+};
 
 /// Parameters of one hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +42,9 @@ pub fn hash_password(password: &Secret) -> Result<String, PasswordError> {
     getrandom::fill(&mut salt).map_err(|_| PasswordError::Failed)?;
     let mut hash = [0_u8; HASH];
     let argon2 = DEFAULT.argon2(HASH)?;
-    argon2.hash_password_into(password.expose().as_bytes(), &salt, &mut hash).map_err(|_| PasswordError::Failed)?;
+    argon2
+        .hash_password_into(password.expose().as_bytes(), &salt, &mut hash)
+        .map_err(|_| PasswordError::Failed)?;
     Ok(StoredHash { parameters: DEFAULT, salt: salt.to_vec(), hash: hash.to_vec() }.to_phc())
 }
 
@@ -47,7 +55,9 @@ pub enum PasswordError {
     #[error("the password hash is not of the form $argon2id$v=19$m=…,t=…,p=…$salt$hash")]
     NotArgon2,
     /// Its parameters are out of bounds.
-    #[error("the password hash asks for more than 256 MiB, 16 passes or 8 lanes, or its salt or hash has a length out of bounds")]
+    #[error(
+        "the password hash asks for more than 256 MiB, 16 passes or 8 lanes, or its salt or hash has a length out of bounds"
+    )]
     OutOfBounds,
     /// Hashing failed: no memory or no randomness.
     #[error("the password could not be hashed")]
@@ -124,7 +134,12 @@ impl StoredHash {
         let Ok(argon2) = self.parameters.argon2(self.hash.len()) else { return false };
         let mut hash = zeroize::Zeroizing::new(vec![0; self.hash.len()]);
         let blocks = memory.of(argon2.params().block_count());
-        let done = argon2.hash_password_into_with_memory(password.expose().as_bytes(), &self.salt, &mut hash, blocks);
+        let done = argon2.hash_password_into_with_memory(
+            password.expose().as_bytes(),
+            &self.salt,
+            &mut hash,
+            blocks,
+        );
         done.is_ok() && hash.ct_eq(&self.hash).into()
     }
 
@@ -156,7 +171,9 @@ impl StoredHash {
             [1, rest @ ..] if rest.len() == SALT + HASH => {
                 Some(Self { parameters: DEFAULT, salt: rest[..SALT].to_vec(), hash: rest[SALT..].to_vec() })
             }
-            [2, algorithm, version, salt, hash, rest @ ..] if rest.len() == 9 + usize::from(*salt) + usize::from(*hash) => {
+            [2, algorithm, version, salt, hash, rest @ ..]
+                if rest.len() == 9 + usize::from(*salt) + usize::from(*hash) =>
+            {
                 let parameters = Parameters {
                     algorithm: [Algorithm::Argon2d, Algorithm::Argon2i, Algorithm::Argon2id]
                         .into_iter()
@@ -179,7 +196,8 @@ impl Parameters {
         if self.memory > MAX_MEMORY || self.passes > MAX_PASSES || self.lanes > MAX_LANES {
             return Err(PasswordError::OutOfBounds);
         }
-        let params = Params::new(self.memory, self.passes, self.lanes, Some(output)).map_err(|_| PasswordError::OutOfBounds)?;
+        let params = Params::new(self.memory, self.passes, self.lanes, Some(output))
+            .map_err(|_| PasswordError::OutOfBounds)?;
         Ok(Argon2::new(self.algorithm, self.version, params))
     }
 }
@@ -222,7 +240,9 @@ mod tests {
 
     #[test]
     fn packed_hashes_survive_and_the_usual_ones_take_49_bytes() {
-        for (phc, length) in [(hash_password(&Secret::new("x".to_owned())).unwrap(), 49), (KNOWN.to_owned(), 5 + 9 + 8 + 32)] {
+        for (phc, length) in
+            [(hash_password(&Secret::new("x".to_owned())).unwrap(), 49), (KNOWN.to_owned(), 5 + 9 + 8 + 32)]
+        {
             let stored = StoredHash::parse(&phc).unwrap();
             let mut packed = Vec::new();
             stored.pack(&mut packed);
@@ -235,7 +255,13 @@ mod tests {
 
     #[test]
     fn strange_hashes_are_refused_with_a_sentence() {
-        for bad in ["", "secret", "$1$abc$def", "$argon2id$v=19$m=64,t=2$c29tZXNhbHQ$9v7j", "$argon2id$v=19$m=64,t=2,p=1$c29tZXNhbHQ"] {
+        for bad in [
+            "",
+            "secret",
+            "$1$abc$def",
+            "$argon2id$v=19$m=64,t=2$c29tZXNhbHQ$9v7j",
+            "$argon2id$v=19$m=64,t=2,p=1$c29tZXNhbHQ",
+        ] {
             assert_eq!(StoredHash::parse(bad), Err(PasswordError::NotArgon2), "{bad}");
         }
         let huge = KNOWN.replace("m=64", "m=99999999");

@@ -53,7 +53,9 @@ pub(crate) fn resolve<'v>(view: &'v View, address: &'v str, limits: &LimitsConfi
 pub(crate) fn exact<'v>(view: &'v View, address: &'v str) -> Option<Hit<'v>> {
     let (local, domain) = address.rsplit_once('@')?;
     match view.find(Key { domain: view.domains.get(domain)?.id, local })? {
-        Entry::Account(account) => Some(Hit { account, domain, node: view.nodes.get(&account.node)?, tag: None }),
+        Entry::Account(account) => {
+            Some(Hit { account, domain, node: view.nodes.get(&account.node)?, tag: None })
+        }
         _ => None,
     }
 }
@@ -84,7 +86,13 @@ fn step<'v>(view: &'v View, address: &'v str) -> Step<'v> {
     }
 }
 
-fn entry<'v>(view: &'v View, domain: &Domain, name: &'v str, local: &'v str, tag: Option<&'v str>) -> Option<Step<'v>> {
+fn entry<'v>(
+    view: &'v View,
+    domain: &Domain,
+    name: &'v str,
+    local: &'v str,
+    tag: Option<&'v str>,
+) -> Option<Step<'v>> {
     match view.find(Key { domain: domain.id, local })? {
         Entry::Account(account) => match view.nodes.get(&account.node) {
             Some(node) => Some(Step::Account(Hit { account, domain: name, node, tag })),
@@ -129,7 +137,8 @@ fn expand<'v>(view: &'v View, address: &'v str, limits: &LimitsConfig) -> Resolu
             }
             Step::Alias(alias, tag) => {
                 // The last pending is tried first, so they go in backwards and come out as the operator wrote them.
-                let mut targets: Vec<&str> = alias.targets().take(limits.expansion.saturating_add(1)).collect();
+                let mut targets: Vec<&str> =
+                    alias.targets().take(limits.expansion.saturating_add(1)).collect();
                 targets.reverse();
                 targets.into_iter().for_each(|target| follow(target, tag.or(inherited)));
             }
@@ -159,7 +168,16 @@ mod tests {
         let mut packed = Vec::new();
         for local in accounts {
             packed.clear();
-            let account = Account { local, node: 7, state: AccountState::Active, services: Services::ALL, quota: None, uid: None, gid: None, hash: &[] };
+            let account = Account {
+                local,
+                node: 7,
+                state: AccountState::Active,
+                services: Services::ALL,
+                quota: None,
+                uid: None,
+                gid: None,
+                hash: &[],
+            };
             entry::pack_account(&mut packed, 1, &account, None);
             builder.insert(&packed).unwrap();
         }
@@ -168,10 +186,19 @@ mod tests {
             entry::pack_alias(&mut packed, Key { domain: 1, local }, targets);
             builder.insert(&packed).unwrap();
         }
-        let node = Node { name: "s1".into(), lmtp: "h:1".parse().unwrap(), imap: "h:2".parse().unwrap(), pop3: "h:3".parse().unwrap() };
+        let node = Node {
+            name: "s1".into(),
+            lmtp: "h:1".parse().unwrap(),
+            imap: "h:2".parse().unwrap(),
+            pop3: "h:3".parse().unwrap(),
+        };
         View {
             base: Arc::new(builder.finish()),
-            domains: Arc::new([("ours.test".into(), Domain { id: 1, catch_all: catch_all.map(|a| a.parse().unwrap()) })].into_iter().collect()),
+            domains: Arc::new(
+                [("ours.test".into(), Domain { id: 1, catch_all: catch_all.map(|a| a.parse().unwrap()) })]
+                    .into_iter()
+                    .collect(),
+            ),
             nodes: Arc::new(Nodes::from_iter([(7, Arc::new(node))])),
             ..View::default()
         }
@@ -200,7 +227,11 @@ mod tests {
 
     #[test]
     fn an_address_is_tried_as_it_stands_then_without_tag_then_by_catch_all() {
-        let with = view(&["ana", "beto", "c+d"], &[("team", &["ana@ours.test", "beto@ours.test"])], Some("beto@ours.test"));
+        let with = view(
+            &["ana", "beto", "c+d"],
+            &[("team", &["ana@ours.test", "beto@ours.test"])],
+            Some("beto@ours.test"),
+        );
         let without = view(&["ana"], &[], None);
         for (address, expected) in [
             ("ana@ours.test", "ana@ours.test"),
@@ -240,8 +271,10 @@ mod tests {
     fn expansion_and_depth_are_bounded() {
         let many: Vec<String> = (0..1001).map(|n| format!("{n}@theirs.test")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        let chain: Vec<(String, [String; 1])> = (0..20).map(|n| (format!("c{n}"), [format!("c{}@ours.test", n + 1)])).collect();
-        let chain: Vec<(&str, [&str; 1])> = chain.iter().map(|(from, to)| (from.as_str(), [to[0].as_str()])).collect();
+        let chain: Vec<(String, [String; 1])> =
+            (0..20).map(|n| (format!("c{n}"), [format!("c{}@ours.test", n + 1)])).collect();
+        let chain: Vec<(&str, [&str; 1])> =
+            chain.iter().map(|(from, to)| (from.as_str(), [to[0].as_str()])).collect();
         let mut aliases: Vec<(&str, &[&str])> = chain.iter().map(|(from, to)| (*from, &to[..])).collect();
         aliases.push(("many", &many));
         aliases.push(("fits", &many[1..]));

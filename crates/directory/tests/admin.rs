@@ -33,9 +33,15 @@ async fn each_refusal_says_what_to_do() {
         (db.remove_domain(&other).await.unwrap_err(), "domain other.test does not exist"),
         (db.remove_domain(&ours).await.unwrap_err(), "domain ours.test still has 1 users and 1 aliases"),
         (db.set_catch_all(&other, None).await.unwrap_err(), "domain other.test does not exist"),
-        (db.add_user(&NewUser::new(address("ana"), None)).await.unwrap_err(), "user ana@ours.test exists already"),
+        (
+            db.add_user(&NewUser::new(address("ana"), None)).await.unwrap_err(),
+            "user ana@ours.test exists already",
+        ),
         (db.add_user(&NewUser::new(address("jefa"), None)).await.unwrap_err(), "jefa@ours.test is an alias"),
-        (db.add_user(&NewUser::new(parse("x@other.test"), None)).await.unwrap_err(), "chasqui domain add other.test"),
+        (
+            db.add_user(&NewUser::new(parse("x@other.test"), None)).await.unwrap_err(),
+            "chasqui domain add other.test",
+        ),
         (db.add_user(&on_s9).await.unwrap_err(), "no node \"s9\""),
         (db.add_user(&huge).await.unwrap_err(), "out of range"),
         (db.user(&address("x")).await.unwrap_err(), "no user x@ours.test"),
@@ -44,9 +50,15 @@ async fn each_refusal_says_what_to_do() {
         (db.remove_user(&address("x")).await.unwrap_err(), "no user x@ours.test"),
         (db.add_alias(&address("ana"), &[address("x")]).await.unwrap_err(), "ana@ours.test is a user"),
         (db.add_alias(&address("y"), &[]).await.unwrap_err(), "at least one target"),
-        (db.add_alias(&parse("y@other.test"), &[address("x")]).await.unwrap_err(), "chasqui domain add other.test"),
+        (
+            db.add_alias(&parse("y@other.test"), &[address("x")]).await.unwrap_err(),
+            "chasqui domain add other.test",
+        ),
         (db.remove_alias(&address("x"), None).await.unwrap_err(), "no alias x@ours.test"),
-        (db.remove_alias(&address("jefa"), Some(&address("x"))).await.unwrap_err(), "does not lead to x@ours.test"),
+        (
+            db.remove_alias(&address("jefa"), Some(&address("x"))).await.unwrap_err(),
+            "does not lead to x@ours.test",
+        ),
         (db.add_node(&node).await.unwrap_err(), "node \"s1\" exists already"),
         (db.add_node(&badly_named).await.unwrap_err(), "cannot be a node's name"),
     ];
@@ -74,13 +86,25 @@ async fn a_user_is_added_shown_changed_and_removed() {
     let mut ana = NewUser::new(address("ana"), Some(Secret::new("llave".to_owned())));
     ana.quota = Some(7_000_000_000);
     let shown = db.add_user(&ana).await.unwrap();
-    assert_eq!((shown.quota, shown.state, shown.services.as_str(), shown.password), (Some(7_000_000_000), AccountState::Active, "imap,pop3", true));
+    assert_eq!(
+        (shown.quota, shown.state, shown.services.as_str(), shown.password),
+        (Some(7_000_000_000), AccountState::Active, "imap,pop3", true)
+    );
     db.add_alias(&address("jefa"), &[address("ana"), parse("x@theirs.test")]).await.unwrap();
     assert_eq!(db.user(&address("ana")).await.unwrap().aliases, ["jefa@ours.test"]);
     assert_eq!(db.aliases(None).await.unwrap()[0].targets, ["ana@ours.test", "x@theirs.test"]);
-    let change = UserChange { quota: Some(None), services: Some(Services::POP3), state: Some(AccountState::Closed), uid: Some(7), ..UserChange::default() };
+    let change = UserChange {
+        quota: Some(None),
+        services: Some(Services::POP3),
+        state: Some(AccountState::Closed),
+        uid: Some(7),
+        ..UserChange::default()
+    };
     let shown = db.set_user(&address("ana"), &change).await.unwrap();
-    assert_eq!((shown.quota, shown.state, shown.services.as_str(), shown.uid), (None, AccountState::Closed, "pop3", Some(7)));
+    assert_eq!(
+        (shown.quota, shown.state, shown.services.as_str(), shown.uid),
+        (None, AccountState::Closed, "pop3", Some(7))
+    );
     let domains = db.domains().await.unwrap();
     assert_eq!((domains[0].users, domains[0].aliases), (1, 1));
     let none = UserFilter { node: Some("s2".into()), ..UserFilter::default() };
@@ -116,7 +140,8 @@ async fn an_import_takes_good_lines_and_reports_bad_ones_by_number() {
     let mut steps = Vec::new();
     let report = site.database.import_users(csv.as_bytes(), |progress| steps.push(progress)).await.unwrap();
     assert_eq!(report.added, 5);
-    let lines: Vec<(u64, &str)> = report.refused.iter().map(|failure| (failure.line, failure.reason.as_str())).collect();
+    let lines: Vec<(u64, &str)> =
+        report.refused.iter().map(|failure| (failure.line, failure.reason.as_str())).collect();
     let expected = [
         (4, "not-an-address"),
         (5, "whole number"),

@@ -65,7 +65,10 @@ async fn a_lost_datagram_costs_one_hedge_also_with_a_single_server() {
     let client = site.client(&[lossy.address]).await;
     for n in 0..20 {
         let begun = Instant::now();
-        assert_eq!(accounts(&client.look_up(&address(&format!("user{n}"))).await.unwrap()), [format!("user{n}@ours.test")]);
+        assert_eq!(
+            accounts(&client.look_up(&address(&format!("user{n}"))).await.unwrap()),
+            [format!("user{n}@ours.test")]
+        );
         let took = begun.elapsed();
         assert!(took >= Duration::from_millis(20) && took < Duration::from_millis(500), "{took:?}");
     }
@@ -95,7 +98,8 @@ async fn a_primary_that_nobody_listens_at_is_passed_at_once_and_taken_back_when_
     site.add_user("ana").await;
     let (first, second) = (site.start().await, site.start().await);
     let (config, secondary) = (first.config.clone(), second.address());
-    let client = site.client_with(&[first.address(), secondary], |config| config.dead_for = Span::millis(500)).await;
+    let client =
+        site.client_with(&[first.address(), secondary], |config| config.dead_for = Span::millis(500)).await;
     client.look_up(&address("ana")).await.unwrap();
     let at = first.address();
     first.stop().await;
@@ -120,7 +124,9 @@ async fn without_any_server_the_client_gives_up_in_time() {
     let site = Site::new().await;
     let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let nobody = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    for servers in [vec![silent.local_addr().unwrap()], vec![nobody], vec![nobody, silent.local_addr().unwrap()]] {
+    for servers in
+        [vec![silent.local_addr().unwrap()], vec![nobody], vec![nobody, silent.local_addr().unwrap()]]
+    {
         let client = site.client_with(&servers, hasty).await;
         let begun = Instant::now();
         let (ana, password) = (address("ana"), Secret::new("x".to_owned()));
@@ -219,7 +225,10 @@ async fn keys_rotate_without_losing_a_look_up() {
     let more = std::fs::read_to_string(site.path("more")).unwrap();
     let fresh: Vec<&str> = more.lines().filter(|line| !line.starts_with('#')).collect();
     // Swap the two everywhere, then replace the second everywhere; at each moment one end is a step ahead.
-    for (n, pair) in [[keys[1], keys[0]], [keys[1], fresh[0]], [fresh[0], keys[1]], [fresh[0], fresh[1]]].into_iter().enumerate() {
+    for (n, pair) in [[keys[1], keys[0]], [keys[1], fresh[0]], [fresh[0], keys[1]], [fresh[0], fresh[1]]]
+        .into_iter()
+        .enumerate()
+    {
         std::fs::write(site.path("keys"), pair.join("\n")).unwrap();
         if n % 2 == 0 {
             server.service.reload(server.config.clone()).await.unwrap();
@@ -236,7 +245,11 @@ async fn keys_rotate_without_losing_a_look_up() {
 
     // Somebody with other keys is not answered.
     KeyFile::create(&site.path("foreign")).unwrap();
-    let mut config = ClientConfig { servers: vec![server.address().to_string().parse().unwrap()], keys: site.path("foreign"), ..ClientConfig::default() };
+    let mut config = ClientConfig {
+        servers: vec![server.address().to_string().parse().unwrap()],
+        keys: site.path("foreign"),
+        ..ClientConfig::default()
+    };
     hasty(&mut config);
     let stranger = DirectoryClient::connect(&config, None).await.unwrap();
     assert!(stranger.look_up(&address("ana")).await.is_err());
@@ -258,7 +271,8 @@ async fn a_damaged_database_stops_no_look_up_and_its_repair_is_noticed() {
     std::fs::copy(&wal, site.path("backup-wal")).unwrap();
     std::fs::remove_file(&wal).unwrap();
     std::fs::remove_file(site.path("directory.sqlite-shm")).unwrap();
-    std::fs::write(site.path("broken"), b"this is no database at all, however one looks at it".repeat(100)).unwrap();
+    std::fs::write(site.path("broken"), b"this is no database at all, however one looks at it".repeat(100))
+        .unwrap();
     std::fs::rename(site.path("broken"), &path).unwrap();
     let begun = Instant::now();
     while server.metric("chasqui_directory_database_failures_total") < 1.0 {
@@ -269,7 +283,8 @@ async fn a_damaged_database_stops_no_look_up_and_its_repair_is_noticed() {
     let refused = server.service.reload(server.config.clone()).await.unwrap_err().to_string();
     assert!(refused.contains("damaged") && refused.contains("directory.sqlite"), "{refused}");
     assert_eq!(accounts(&client.look_up(&address("user7")).await.unwrap()), ["user7@ours.test"]);
-    let refused = DirectoryService::bind(site.config(), &mut Registry::default()).await.err().unwrap().to_string();
+    let refused =
+        DirectoryService::bind(site.config(), &mut Registry::default()).await.err().unwrap().to_string();
     assert!(refused.contains("damaged"), "{refused}");
 
     for left in ["directory.sqlite-wal", "directory.sqlite-shm"] {
@@ -288,7 +303,9 @@ async fn a_damaged_database_stops_no_look_up_and_its_repair_is_noticed() {
 #[tokio::test]
 async fn what_cannot_start_says_so_in_one_sentence() {
     let site = Site::new().await;
-    let refused = async |config| DirectoryService::bind(config, &mut Registry::default()).await.err().unwrap().to_string();
+    let refused = async |config| {
+        DirectoryService::bind(config, &mut Registry::default()).await.err().unwrap().to_string()
+    };
     let mut config = site.config();
     config.database.path = site.path("missing.sqlite");
     let message = refused(config).await;

@@ -15,7 +15,12 @@ use site::{SOON, Site, accounts, address, until};
 async fn a_recipient_is_found_with_its_node_quota_and_tag() {
     let site = Site::new().await;
     site.add_user("ana").await;
-    let change = UserChange { quota: Some(Some(7_000_000_000)), uid: Some(5000), gid: Some(6000), ..UserChange::default() };
+    let change = UserChange {
+        quota: Some(Some(7_000_000_000)),
+        uid: Some(5000),
+        gid: Some(6000),
+        ..UserChange::default()
+    };
     site.database.set_user(&address("ana"), &change).await.unwrap();
     let server = site.start().await;
     let client = site.client(&[server.address()]).await;
@@ -28,7 +33,10 @@ async fn a_recipient_is_found_with_its_node_quota_and_tag() {
     assert_eq!((ana.over_quota, ana.state, ana.services), (false, AccountState::Active, Services::ALL));
     assert_eq!(client.look_up(&address("nadie")).await.unwrap(), LookUp::Unknown);
     assert_eq!(client.look_up(&"ana@theirs.test".parse().unwrap()).await.unwrap(), LookUp::NotOurs);
-    assert_eq!(accounts(&client.look_up(&"ANA@Ours.Test".parse().unwrap()).await.unwrap()), ["ana@ours.test"]);
+    assert_eq!(
+        accounts(&client.look_up(&"ANA@Ours.Test".parse().unwrap()).await.unwrap()),
+        ["ana@ours.test"]
+    );
     server.stop().await;
 }
 
@@ -38,13 +46,18 @@ async fn every_kind_of_change_is_seen_within_a_second() {
     site.add_user("ana").await;
     let server = site.start().await;
     let client = site.client(&[server.address()]).await;
-    let is = |expected: &'static str| move |found: &LookUp| matches!(found, LookUp::Found(_)) && accounts(found) == [expected];
+    let is = |expected: &'static str| {
+        move |found: &LookUp| matches!(found, LookUp::Found(_)) && accounts(found) == [expected]
+    };
 
     site.add_user("beto").await;
     assert!(until(&client, &address("beto"), is("beto@ours.test")).await < SOON);
     site.database.add_alias(&address("jefa"), &[address("ana")]).await.unwrap();
     assert!(until(&client, &address("jefa"), is("ana@ours.test")).await < SOON);
-    site.database.add_alias(&address("jefa"), &[address("beto"), "x@theirs.test".parse().unwrap()]).await.unwrap();
+    site.database
+        .add_alias(&address("jefa"), &[address("beto"), "x@theirs.test".parse().unwrap()])
+        .await
+        .unwrap();
     let all = |found: &LookUp| accounts(found) == ["ana@ours.test", "beto@ours.test", "→x@theirs.test"];
     assert!(until(&client, &address("jefa"), all).await < SOON);
     site.database.remove_alias(&address("jefa"), None).await.unwrap();
@@ -59,7 +72,8 @@ async fn every_kind_of_change_is_seen_within_a_second() {
     site.database.add_domain(&"new.test".parse().unwrap(), None).await.unwrap();
     assert!(until(&client, &other, |found| *found == LookUp::Unknown).await < SOON);
 
-    let change = UserChange { node: Some("s2".into()), state: Some(AccountState::Suspended), ..UserChange::default() };
+    let change =
+        UserChange { node: Some("s2".into()), state: Some(AccountState::Suspended), ..UserChange::default() };
     site.database.set_user(&address("ana"), &change).await.unwrap();
     let moved = |found: &LookUp| matches!(found, LookUp::Found(t) if matches!(&t[..], [Target::Account(a)] if a.node.name == "s2" && a.state == AccountState::Suspended));
     assert!(until(&client, &address("ana"), moved).await < SOON);
@@ -138,11 +152,13 @@ async fn passwords_are_verified_by_the_canonical_address_only() {
     site.database.add_alias(&address("jefa"), &[address("ana")]).await.unwrap();
     let server = site.start().await;
     let client = site.client(&[server.address()]).await;
-    let verify = async |login: &str, password: &str| {
-        match client.verify(login, &Secret::new(password.to_owned())).await.unwrap() {
-            Verdict::Yes(record) => format!("yes {}", record.account),
-            other => format!("{other:?}"),
-        }
+    let verify = async |login: &str, password: &str| match client
+        .verify(login, &Secret::new(password.to_owned()))
+        .await
+        .unwrap()
+    {
+        Verdict::Yes(record) => format!("yes {}", record.account),
+        other => format!("{other:?}"),
     };
     assert_eq!(verify("ana@ours.test", "llave").await, "yes ana@ours.test");
     assert_eq!(verify("ANA@Ours.test", "llave").await, "yes ana@ours.test");
@@ -158,7 +174,11 @@ async fn passwords_are_verified_by_the_canonical_address_only() {
         assert_eq!(verify(login, password).await, "No", "{login} {password}");
     }
     let long = "x".repeat(5000);
-    assert_eq!(verify("ana@ours.test", &long).await, "No", "a password that fits in no datagram goes over TCP");
+    assert_eq!(
+        verify("ana@ours.test", &long).await,
+        "No",
+        "a password that fits in no datagram goes over TCP"
+    );
 
     let remembered = "chasqui_directory_verifications_total{result=\"remembered\"}";
     assert!(server.metric(remembered) >= 1.0, "the second right one was remembered");

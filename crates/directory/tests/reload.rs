@@ -41,7 +41,9 @@ async fn no_look_up_waits_more_than_five_milliseconds_for_a_reload_of_200_000_us
         for task in asking {
             worst = worst.max(task.await.unwrap());
         }
-        println!("{during} look-ups during a reload of {users} users in {took:?}; the slowest took {worst:?}");
+        println!(
+            "{during} look-ups during a reload of {users} users in {took:?}; the slowest took {worst:?}"
+        );
         assert!(during > 100, "look-ups stood still during the reload");
         slowest.push(worst);
         if worst <= BOUND {
@@ -56,7 +58,13 @@ async fn no_look_up_waits_more_than_five_milliseconds_for_a_reload_of_200_000_us
 }
 
 /// Asks for one user after the other, a little apart as many sessions would; returns the longest wait.
-async fn ask(client: DirectoryClient, users: usize, place: usize, stop: Arc<AtomicBool>, count: Arc<AtomicU64>) -> Duration {
+async fn ask(
+    client: DirectoryClient,
+    users: usize,
+    place: usize,
+    stop: Arc<AtomicBool>,
+    count: Arc<AtomicU64>,
+) -> Duration {
     let mut worst = Duration::ZERO;
     let mut n = place * 7919;
     while !stop.load(Ordering::Relaxed) {

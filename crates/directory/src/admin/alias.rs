@@ -64,7 +64,11 @@ impl Database {
     }
 
     /// Removes an alias, or one of its targets. An alias whose last target goes is gone.
-    pub async fn remove_alias(&self, alias: &EmailAddress, target: Option<&EmailAddress>) -> Result<(), AdminError> {
+    pub async fn remove_alias(
+        &self,
+        alias: &EmailAddress,
+        target: Option<&EmailAddress>,
+    ) -> Result<(), AdminError> {
         let mut transaction = self.begin().await?;
         if !is_alias(&mut transaction, alias).await.map_err(|error| self.failed(error))? {
             return Err(AdminError::NoSuchAlias(alias.clone()));
@@ -79,8 +83,12 @@ impl Database {
     }
 }
 
-pub(super) async fn is_alias(connection: &mut SqliteConnection, address: &EmailAddress) -> Result<bool, sqlx::Error> {
-    let looking = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM alias WHERE address = ?1)").bind(address.as_str());
+pub(super) async fn is_alias(
+    connection: &mut SqliteConnection,
+    address: &EmailAddress,
+) -> Result<bool, sqlx::Error> {
+    let looking =
+        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM alias WHERE address = ?1)").bind(address.as_str());
     let there: i64 = looking.fetch_one(connection).await?;
     Ok(there != 0)
 }

@@ -21,7 +21,11 @@ pub struct DomainInfo {
 
 impl Database {
     /// Adds a domain, with the address that receives what nobody else of it does, if any.
-    pub async fn add_domain(&self, domain: &DomainName, catch_all: Option<&EmailAddress>) -> Result<(), AdminError> {
+    pub async fn add_domain(
+        &self,
+        domain: &DomainName,
+        catch_all: Option<&EmailAddress>,
+    ) -> Result<(), AdminError> {
         let mut transaction = self.begin().await?;
         match domain_id(&mut transaction, domain.as_str()).await {
             Ok(Some(_)) => return Err(AdminError::DomainExists(domain.clone())),
@@ -36,7 +40,11 @@ impl Database {
     }
 
     /// Sets or clears a domain's catch-all address.
-    pub async fn set_catch_all(&self, domain: &DomainName, catch_all: Option<&EmailAddress>) -> Result<(), AdminError> {
+    pub async fn set_catch_all(
+        &self,
+        domain: &DomainName,
+        catch_all: Option<&EmailAddress>,
+    ) -> Result<(), AdminError> {
         let setting = sqlx::query("UPDATE domain SET catch_all = ?2 WHERE name = ?1")
             .bind(domain.as_str())
             .bind(catch_all.map(EmailAddress::as_str));
@@ -72,8 +80,10 @@ impl Database {
         let counting = sqlx::query(
             "SELECT (SELECT count(*) FROM account WHERE domain = ?1), (SELECT count(DISTINCT address) FROM alias WHERE domain = ?1)",
         );
-        let counts = counting.bind(id).fetch_one(&mut *transaction).await.map_err(|error| self.failed(error))?;
-        let (users, aliases) = (counts.get::<i64, _>(0).unsigned_abs(), counts.get::<i64, _>(1).unsigned_abs());
+        let counts =
+            counting.bind(id).fetch_one(&mut *transaction).await.map_err(|error| self.failed(error))?;
+        let (users, aliases) =
+            (counts.get::<i64, _>(0).unsigned_abs(), counts.get::<i64, _>(1).unsigned_abs());
         if users > 0 || aliases > 0 {
             return Err(AdminError::DomainInUse { domain: domain.clone(), users, aliases });
         }
@@ -83,6 +93,9 @@ impl Database {
     }
 }
 
-pub(super) async fn domain_id(connection: &mut SqliteConnection, name: &str) -> Result<Option<i64>, sqlx::Error> {
+pub(super) async fn domain_id(
+    connection: &mut SqliteConnection,
+    name: &str,
+) -> Result<Option<i64>, sqlx::Error> {
     sqlx::query_scalar("SELECT id FROM domain WHERE name = ?1").bind(name).fetch_optional(connection).await
 }

@@ -141,7 +141,9 @@ impl AdminError {
 
     pub(crate) fn migration(path: &Path, error: MigrateError) -> Self {
         match error {
-            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => Self::database(path, error),
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => {
+                Self::database(path, error)
+            }
             MigrateError::VersionMissing(_) => Self::TooNew { path: path.to_owned() },
             other => Self::Failed { path: path.to_owned(), reason: other.to_string() },
         }

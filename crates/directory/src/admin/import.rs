@@ -59,7 +59,11 @@ impl Database {
         mut progress: impl FnMut(ImportProgress) + Send,
     ) -> Result<ImportReport, AdminError> {
         let mut nodes = self.load_of_nodes().await?;
-        let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).trim(csv::Trim::All).from_reader(input);
+        let mut reader = csv::ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .trim(csv::Trim::All)
+            .from_reader(input);
         let mut report = ImportReport::default();
         loop {
             let (batch, ended) = read_batch(&mut reader, &mut report)?;
@@ -69,16 +73,23 @@ impl Database {
             for (line, row) in batch {
                 let adding = match row {
                     Ok((user, hash)) => match nodes.choose(user.node.as_deref()) {
-                        Ok(node) => match self.insert_user(&mut transaction, &user, hash.as_deref(), node).await {
-                            Ok(()) => {
-                                nodes.took(node);
-                                Ok(())
+                        Ok(node) => {
+                            match self.insert_user(&mut transaction, &user, hash.as_deref(), node).await {
+                                Ok(()) => {
+                                    nodes.took(node);
+                                    Ok(())
+                                }
+                                Err(
+                                    error @ (AdminError::Damaged { .. }
+                                    | AdminError::Busy { .. }
+                                    | AdminError::Open { .. }
+                                    | AdminError::Failed { .. }),
+                                ) => {
+                                    return Err(error);
+                                }
+                                Err(error) => Err(error.to_string()),
                             }
-                            Err(error @ (AdminError::Damaged { .. } | AdminError::Busy { .. } | AdminError::Open { .. } | AdminError::Failed { .. })) => {
-                                return Err(error);
-                            }
-                            Err(error) => Err(error.to_string()),
-                        },
+                        }
                         Err(error) => Err(error.to_string()),
                     },
                     Err(reason) => Err(reason),
@@ -98,7 +109,9 @@ impl Database {
     }
 
     async fn load_of_nodes(&self) -> Result<NodeLoads, AdminError> {
-        let counting = sqlx::query("SELECT name, id, (SELECT count(*) FROM account WHERE account.node = node.id) FROM node");
+        let counting = sqlx::query(
+            "SELECT name, id, (SELECT count(*) FROM account WHERE account.node = node.id) FROM node",
+        );
         let rows = counting.fetch_all(&self.pool).await.map_err(|error| self.failed(error))?;
         Ok(NodeLoads(rows.iter().map(|row| (row.get(0), (row.get(1), row.get(2)))).collect()))
     }
@@ -110,8 +123,12 @@ struct NodeLoads(BTreeMap<String, (i64, i64)>);
 impl NodeLoads {
     fn choose(&self, name: Option<&str>) -> Result<i64, AdminError> {
         match name {
-            Some(name) => self.0.get(name).map(|(id, _)| *id).ok_or_else(|| AdminError::NoSuchNode(name.to_owned())),
-            None => self.0.values().min_by_key(|(_, load)| *load).map(|(id, _)| *id).ok_or(AdminError::NoNodes),
+            Some(name) => {
+                self.0.get(name).map(|(id, _)| *id).ok_or_else(|| AdminError::NoSuchNode(name.to_owned()))
+            }
+            None => {
+                self.0.values().min_by_key(|(_, load)| *load).map(|(id, _)| *id).ok_or(AdminError::NoNodes)
+            }
         }
     }
 
@@ -126,7 +143,10 @@ impl NodeLoads {
 type Line = (u64, Result<NewUser, String>);
 
 /// Reads lines up to the bounds of a batch; whether the file ended.
-fn read_batch<R: Read>(reader: &mut csv::Reader<R>, report: &mut ImportReport) -> Result<(Vec<Line>, bool), AdminError> {
+fn read_batch<R: Read>(
+    reader: &mut csv::Reader<R>,
+    report: &mut ImportReport,
+) -> Result<(Vec<Line>, bool), AdminError> {
     let mut batch = Vec::new();
     let mut plain = 0;
     let mut record = StringRecord::new();
@@ -136,11 +156,16 @@ fn read_batch<R: Read>(reader: &mut csv::Reader<R>, report: &mut ImportReport) -
             Ok(false) => return Ok((batch, true)),
             Ok(true) => {
                 let line = record.position().map_or(line, csv::Position::line);
-                let heading = line == 1 && record.get(0).is_some_and(|first| first.eq_ignore_ascii_case("address"));
+                let heading =
+                    line == 1 && record.get(0).is_some_and(|first| first.eq_ignore_ascii_case("address"));
                 if heading {
                     continue;
                 }
-                plain += usize::from(record.get(1).is_some_and(|password| !password.is_empty() && !password.starts_with("$argon2")));
+                plain += usize::from(
+                    record
+                        .get(1)
+                        .is_some_and(|password| !password.is_empty() && !password.starts_with("$argon2")),
+                );
                 batch.push((line, read_line(&record)));
             }
             Err(error) if error.is_io_error() => return Err(AdminError::Csv(error.to_string())),
@@ -197,7 +222,11 @@ async fn hash_batch(batch: Vec<Line>) -> Result<Vec<Hashed>, AdminError> {
 fn hash_line((line, row): Line) -> Hashed {
     let hash = |password: &Secret| -> Result<String, PasswordError> {
         let given = password.expose();
-        if given.starts_with("$argon2") { StoredHash::parse(given).map(|hash| hash.to_phc()) } else { hash_password(password) }
+        if given.starts_with("$argon2") {
+            StoredHash::parse(given).map(|hash| hash.to_phc())
+        } else {
+            hash_password(password)
+        }
     };
     let hashed = row.and_then(|user| match user.password.as_ref().map(hash).transpose() {
         Ok(hash) => Ok((user, hash)),

@@ -76,6 +76,9 @@ pub(crate) fn read_node(row: &sqlx::sqlite::SqliteRow, first: usize) -> Result<N
     })
 }
 
-pub(super) async fn node_id(connection: &mut SqliteConnection, name: &str) -> Result<Option<i64>, sqlx::Error> {
+pub(super) async fn node_id(
+    connection: &mut SqliteConnection,
+    name: &str,
+) -> Result<Option<i64>, sqlx::Error> {
     sqlx::query_scalar("SELECT id FROM node WHERE name = ?1").bind(name).fetch_optional(connection).await
 }

@@ -130,7 +130,8 @@ impl Database {
         hash: Option<&str>,
         node: i64,
     ) -> Result<(), AdminError> {
-        let domain = domain_id(connection, user.address.domain()).await.map_err(|error| self.failed(error))?;
+        let domain =
+            domain_id(connection, user.address.domain()).await.map_err(|error| self.failed(error))?;
         let domain = domain.ok_or_else(|| AdminError::NoSuchDomain(user.address.domain().to_owned()))?;
         if is_alias(connection, &user.address).await.map_err(|error| self.failed(error))? {
             return Err(AdminError::IsAlias(user.address.clone()));
@@ -160,7 +161,8 @@ impl Database {
              FROM account JOIN node ON node.id = account.node JOIN domain ON domain.id = account.domain
              WHERE (?1 IS NULL OR domain.name = ?1) AND (?2 IS NULL OR node.name = ?2) ORDER BY address",
         );
-        let listing = listing.bind(filter.domain.as_ref().map(DomainName::as_str)).bind(filter.node.as_deref());
+        let listing =
+            listing.bind(filter.domain.as_ref().map(DomainName::as_str)).bind(filter.node.as_deref());
         let rows = listing.fetch_all(&self.pool).await.map_err(|error| self.failed(error))?;
         rows.iter().map(read_user).collect::<Result<_, _>>().map_err(|error| self.failed(error))
     }
@@ -171,7 +173,11 @@ impl Database {
             "SELECT address, node.name, quota, state, services, uid, gid, password IS NOT NULL
              FROM account JOIN node ON node.id = account.node WHERE address = ?1",
         );
-        let row = looking.bind(address.as_str()).fetch_optional(&self.pool).await.map_err(|error| self.failed(error))?;
+        let row = looking
+            .bind(address.as_str())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(|error| self.failed(error))?;
         let row = row.ok_or_else(|| AdminError::NoSuchUser(address.clone()))?;
         let mut user = read_user(&row).map_err(|error| self.failed(error))?;
         user.aliases = sqlx::query_scalar("SELECT address FROM alias WHERE target = ?1 ORDER BY address")
@@ -183,7 +189,11 @@ impl Database {
     }
 
     /// Changes a user.
-    pub async fn set_user(&self, address: &EmailAddress, change: &UserChange) -> Result<UserInfo, AdminError> {
+    pub async fn set_user(
+        &self,
+        address: &EmailAddress,
+        change: &UserChange,
+    ) -> Result<UserInfo, AdminError> {
         let hash = hash_aside(change.password.clone()).await?;
         let mut transaction = self.begin().await?;
         let node = match &change.node {
@@ -246,8 +256,12 @@ async fn least_loaded(connection: &mut SqliteConnection) -> Result<Option<i64>, 
 }
 
 fn read_user(row: &SqliteRow) -> Result<UserInfo, sqlx::Error> {
-    let id = |column: usize| Ok::<_, sqlx::Error>(row.try_get::<Option<i64>, _>(column)?.and_then(|id| u32::try_from(id).ok()));
-    let code = |column: usize| Ok::<_, sqlx::Error>(u8::try_from(row.try_get::<i64, _>(column)?).unwrap_or_default());
+    let id = |column: usize| {
+        Ok::<_, sqlx::Error>(row.try_get::<Option<i64>, _>(column)?.and_then(|id| u32::try_from(id).ok()))
+    };
+    let code = |column: usize| {
+        Ok::<_, sqlx::Error>(u8::try_from(row.try_get::<i64, _>(column)?).unwrap_or_default())
+    };
     Ok(UserInfo {
         address: row.try_get(0)?,
         node: row.try_get(1)?,

@@ -48,7 +48,11 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    pub(super) fn new(shared: Arc<Shared>, servers: Servers, arriving: mpsc::Receiver<Job>) -> Result<Self, getrandom::Error> {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        servers: Servers,
+        arriving: mpsc::Receiver<Job>,
+    ) -> Result<Self, getrandom::Error> {
         let hedge = shared.config.hedge.get().min(shared.config.verify_hedge.get());
         Ok(Self {
             servers,
@@ -116,6 +120,9 @@ impl Driver {
                     Poll::Ready(Ok(())) => {
                         burst -= 1;
                         self.take_reply(server, read.filled_mut());
+                        if self.flights.is_empty() && self.servers.all[server].rest(context) {
+                            break;
+                        }
                     }
                     Poll::Ready(Err(error)) => {
                         burst -= 1;
@@ -144,7 +151,10 @@ impl Driver {
         match Answers::read(content) {
             // An answer too few or too many: a server that we do not understand is one that has not answered.
             Ok(Answers::Answers(answers))
-                if self.flights.get(slot).is_none_or(|flight| flight.jobs.len() != usize::from(answers.count)) => {}
+                if self
+                    .flights
+                    .get(slot)
+                    .is_none_or(|flight| flight.jobs.len() != usize::from(answers.count)) => {}
             Ok(Answers::Answers(mut answers)) => {
                 let Some(flight) = self.flights.remove(slot, Some(counter)) else { return };
                 self.shared.metrics.seconds.observe(flight.begun.elapsed().as_secs_f64());
@@ -158,7 +168,9 @@ impl Driver {
                     match reply {
                         Ok(Reply::Truncated) if alone => self.ask_over_tcp(job),
                         Ok(Reply::Truncated) => self.ask_alone(job),
-                        Ok(Reply::Unavailable | Reply::NotUnderstood) | Err(_) => self.ask_another(job, server),
+                        Ok(Reply::Unavailable | Reply::NotUnderstood) | Err(_) => {
+                            self.ask_another(job, server)
+                        }
                         Ok(reply) => {
                             let _ = job.asker.send(Ok(reply));
                         }
@@ -198,7 +210,7 @@ impl Driver {
     /// Sends what was taken: look-ups together, everything else alone.
     fn send_taken(&mut self) {
         let now = Instant::now();
-        if let Some(server) = self.servers.to_probe(now) {
+        if let Some(server) = self.servers.due_for_probe(now) {
             self.probe(server);
         }
         let give_up = self.shared.config.give_up.get();
@@ -428,7 +440,9 @@ impl Job {
     fn put(&self, into: &mut Vec<u8>) {
         match &self.ask {
             Ask::LookUp(recipient) => Question::LookUp(recipient.as_str()),
-            Ask::Verify(login, password) => Question::Verify { login: login.as_str(), password: password.expose() },
+            Ask::Verify(login, password) => {
+                Question::Verify { login: login.as_str(), password: password.expose() }
+            }
             Ask::OverQuota(account, over) => Question::OverQuota { account: account.as_str(), over: *over },
         }
         .put(into);

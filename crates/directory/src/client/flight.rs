@@ -104,7 +104,9 @@ impl Flights {
 
     /// The slots in use whose flight the test holds for.
     pub(super) fn select(&self, test: impl Fn(&Flight) -> bool) -> Vec<usize> {
-        let hit = |(slot, flight): (usize, &Option<Flight>)| flight.as_ref().filter(|flight| test(flight)).map(|_| slot);
+        let hit = |(slot, flight): (usize, &Option<Flight>)| {
+            flight.as_ref().filter(|flight| test(flight)).map(|_| slot)
+        };
         self.slots.iter().enumerate().filter_map(hit).collect()
     }
 

@@ -34,7 +34,11 @@ impl Metrics {
         let registry = registry.sub_registry_with_prefix("chasqui_directory_client");
         registry.register("questions", "Questions asked of the directory", self.questions.clone());
         registry.register("datagrams", "Datagrams sent", self.datagrams.clone());
-        registry.register("repeated", "Datagrams sent because an earlier one was not answered in time", self.repeated.clone());
+        registry.register(
+            "repeated",
+            "Datagrams sent because an earlier one was not answered in time",
+            self.repeated.clone(),
+        );
         registry.register("over_tcp", "Questions whose answer fitted in no datagram", self.over_tcp.clone());
         registry.register("unavailable", "Questions that no server answered", self.unavailable.clone());
         registry.register("servers_lost", "Times that a server stopped answering", self.deaths.clone());

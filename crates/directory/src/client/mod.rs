@@ -75,11 +75,18 @@ impl DirectoryClient {
     pub async fn connect(config: &ClientConfig, tls: Option<RoleTls>) -> Result<Self, StartError> {
         let keys = KeyFile::load(&config.keys)?;
         let servers = Servers::open(config).await?;
-        let shared = Shared { config: config.clone(), keys: ArcSwap::from_pointee(keys), tls, metrics: Metrics::default() };
+        let shared = Shared {
+            config: config.clone(),
+            keys: ArcSwap::from_pointee(keys),
+            tls,
+            metrics: Metrics::default(),
+        };
         let shared = Arc::new(shared);
         let (jobs, arriving) = mpsc::channel(config.in_flight.max(1));
         let driver = Driver::new(shared.clone(), servers, arriving);
-        let driver = driver.map_err(|error| StartError::value("directory", format!("the system gives no randomness: {error}")))?;
+        let driver = driver.map_err(|error| {
+            StartError::value("directory", format!("the system gives no randomness: {error}"))
+        })?;
         tokio::spawn(driver.run());
         Ok(Self { jobs, shared })
     }
@@ -117,7 +124,8 @@ impl DirectoryClient {
     /// servers forget it after 60 s, so the owner repeats it every 15 s while it lasts.
     pub fn report_over_quota(&self, account: &EmailAddress, over: bool) {
         let (asker, _) = oneshot::channel();
-        let job = Job { ask: Ask::OverQuota(account.clone(), over), begun: Instant::now(), refused: 0, asker };
+        let job =
+            Job { ask: Ask::OverQuota(account.clone(), over), begun: Instant::now(), refused: 0, asker };
         if self.jobs.try_send(job).is_err() {
             tracing::debug!(%account, "too busy to report a quota");
         }

@@ -1,10 +1,13 @@
 //! The servers: their sockets, their clocks, and which of them answer.
 
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::task::Context;
 use std::time::{Duration, Instant};
 
 use chasqui_base::net::Endpoint;
 use chasqui_base::service::StartError;
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 use crate::config::ClientConfig;
@@ -37,7 +40,10 @@ impl Servers {
     pub(super) async fn open(config: &ClientConfig) -> Result<Self, StartError> {
         let count = config.servers.len();
         if count == 0 || count > MOST {
-            return Err(StartError::value("directory.servers", format!("{count} servers are listed; list one to {MOST}")));
+            return Err(StartError::value(
+                "directory.servers",
+                format!("{count} servers are listed; list one to {MOST}"),
+            ));
         }
         let mut all = Vec::with_capacity(count);
         for endpoint in &config.servers {
@@ -86,7 +92,7 @@ impl Servers {
     }
 
     /// A silent server that it is time to probe.
-    pub(super) fn to_probe(&mut self, now: Instant) -> Option<usize> {
+    pub(super) fn due_for_probe(&mut self, now: Instant) -> Option<usize> {
         let interval = self.dead_for / PROBES;
         let due = |server: &Server| server.dead(now) && now.duration_since(server.probed) >= interval;
         let number = self.all.iter().position(due)?;
@@ -96,7 +102,8 @@ impl Servers {
 
     /// Where they are, those that are alive first.
     pub(super) fn in_order(&self, now: Instant) -> Vec<(Endpoint, SocketAddr)> {
-        let (dead, alive): (Vec<&Server>, Vec<&Server>) = self.all.iter().partition(|server| server.dead(now));
+        let (dead, alive): (Vec<&Server>, Vec<&Server>) =
+            self.all.iter().partition(|server| server.dead(now));
         alive.into_iter().chain(dead).map(|server| (server.endpoint.clone(), server.address)).collect()
     }
 
@@ -118,6 +125,13 @@ impl Server {
         socket.connect(address).await?;
         let (endpoint, probed) = (endpoint.clone(), Instant::now());
         Ok(Self { endpoint, address, socket, clock_ahead: 0, unanswered: 0, dead_until: None, probed })
+    }
+
+    /// Nothing more is expected: waits for the next datagram without the system call that would say that there is none. What came
+    /// unexpectedly is read along with the next one.
+    pub(super) fn rest(&self, context: &mut Context<'_>) -> bool {
+        let _ = self.socket.try_io(Interest::READABLE, || Err::<(), _>(ErrorKind::WouldBlock.into()));
+        self.socket.poll_recv_ready(context).is_pending()
     }
 
     fn dead(&self, now: Instant) -> bool {

@@ -24,10 +24,15 @@ pub(super) async fn ask(shared: Arc<Shared>, servers: Vec<(Endpoint, SocketAddr)
         let share = left / u32::try_from(servers.len()).unwrap_or(1).max(1);
         for (endpoint, server) in servers {
             let asking = ask_one(&shared, &endpoint, server, &content, &address, share);
-            match tokio::time::timeout(share, asking).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            match tokio::time::timeout(share, asking)
+                .await
+                .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            {
                 Ok(Reply::Unavailable | Reply::Truncated | Reply::NotUnderstood) => {}
                 Ok(reply) => return Ok(reply),
-                Err(error) => tracing::warn!(server = %endpoint, %error, "a directory server does not answer over TCP"),
+                Err(error) => {
+                    tracing::warn!(server = %endpoint, %error, "a directory server does not answer over TCP")
+                }
             }
         }
         Err(DirectoryUnavailable)

@@ -52,7 +52,8 @@ async fn converse(desk: &Arc<Desk>, mut stream: Stream, idle: Duration) -> io::R
 }
 
 async fn answer(desk: &Arc<Desk>, message: &[u8]) -> io::Result<Vec<u8>> {
-    let mut questions = Questions::read(message).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    let mut questions =
+        Questions::read(message).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     let count = questions.count;
     let first = questions.next();
     if let (1, Some(Question::Verify { login, password })) = (count, first) {

@@ -74,7 +74,9 @@ impl Datagrams {
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted => {}
                     // An ICMP message about an earlier reply: that client is gone.
-                    ErrorKind::ConnectionRefused | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {}
+                    ErrorKind::ConnectionRefused
+                    | ErrorKind::HostUnreachable
+                    | ErrorKind::NetworkUnreachable => {}
                     _ => {
                         tracing::warn!(%error, "cannot receive datagrams");
                         thread::sleep(WAKE);

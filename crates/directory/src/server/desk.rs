@@ -47,7 +47,13 @@ impl Desk {
     }
 
     /// Answers whatever needs no waiting; a password check among other questions is not understood.
-    pub(crate) fn answer(&self, view: &View, limits: &LimitsConfig, question: Question<'_>, writer: &mut AnswerWriter) {
+    pub(crate) fn answer(
+        &self,
+        view: &View,
+        limits: &LimitsConfig,
+        question: Question<'_>,
+        writer: &mut AnswerWriter,
+    ) {
         match question {
             Question::LookUp(recipient) => self.look_up(view, limits, recipient, writer),
             Question::OverQuota { account, over } => {
@@ -107,7 +113,9 @@ impl Desk {
                 self.metrics.busy.inc();
                 self.put(writer, &Answer::Unavailable, login);
             }
-            (Checked::Right, Some(hit)) if hit.account.state != AccountState::Active || hit.account.services == Services::NONE => {
+            (Checked::Right, Some(hit))
+                if hit.account.state != AccountState::Active || hit.account.services == Services::NONE =>
+            {
                 self.metrics.disabled.inc();
                 self.put(writer, &Answer::Disabled, login);
             }

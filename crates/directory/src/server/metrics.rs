@@ -94,13 +94,21 @@ impl Metrics {
             "Datagrams by what was done with them; foreign is none of ours, or tampered with",
             self.families.datagrams.clone(),
         );
-        registry.register("tcp_connections", "Connections for answers that fit in no datagram", self.connections.clone());
+        registry.register(
+            "tcp_connections",
+            "Connections for answers that fit in no datagram",
+            self.connections.clone(),
+        );
         registry.register(
             "answer_seconds",
             "Time to answer a datagram, password checks aside",
             self.answer_seconds.clone(),
         );
-        registry.register("verify_wait_seconds", "Time that a password check waited for a thread", self.verify_waited.clone());
+        registry.register(
+            "verify_wait_seconds",
+            "Time that a password check waited for a thread",
+            self.verify_waited.clone(),
+        );
         registry.register_collector(Box::new(State { desk, health }));
     }
 }

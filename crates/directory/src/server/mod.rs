@@ -69,9 +69,12 @@ impl RoleService for DirectoryService {
         // Brings the schema up to date, and says what is wrong with the file before anything else does.
         Database::open_existing(&config.database.path).await.map_err(database_error)?.close().await;
         let health = Arc::new(Health::default());
-        let (source, shared) = Source::start(config.database, health.clone()).await.map_err(database_error)?;
+        let (source, shared) =
+            Source::start(config.database, health.clone()).await.map_err(database_error)?;
 
-        let random = |error: getrandom::Error| StartError::value("listen", format!("the system gives no randomness: {error}"));
+        let random = |error: getrandom::Error| {
+            StartError::value("listen", format!("the system gives no randomness: {error}"))
+        };
         let metrics = Metrics::default();
         let verifier = Verifier::new(config.verify, metrics.clone()).map_err(random)?;
         let skew = u64::try_from(config.limits.clock_skew.get().as_millis()).unwrap_or(u64::MAX);
@@ -79,7 +82,8 @@ impl RoleService for DirectoryService {
         let desk = Desk::new(shared, keys, config.limits, verifier, replays, metrics.clone());
         let desk = Arc::new(desk);
         metrics.register(registry, desk.clone(), health);
-        let datagrams = Datagrams::new(socket, desk.clone()).map_err(|source| bind_error(config.listen, source))?;
+        let datagrams =
+            Datagrams::new(socket, desk.clone()).map_err(|source| bind_error(config.listen, source))?;
         let receive_threads = match config.receive_threads {
             0 => thread::available_parallelism().map_or(1, usize::from).min(MOST_RECEIVE_THREADS),
             given => given,
@@ -155,9 +159,10 @@ impl RoleService for DirectoryService {
 
 fn check_metrics_address(config: &Config) -> Result<(), StartError> {
     match &config.metrics {
-        Some(address) if !address.is_local() => {
-            Err(StartError::value("metrics", format!("{address} is not loopback: metrics are for this host only")))
-        }
+        Some(address) if !address.is_local() => Err(StartError::value(
+            "metrics",
+            format!("{address} is not loopback: metrics are for this host only"),
+        )),
         _ => Ok(()),
     }
 }

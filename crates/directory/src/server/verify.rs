@@ -139,7 +139,12 @@ impl Verifier {
             return Submitted::Full(waiter);
         }
         let password = Secret::new(password.to_owned());
-        work.queue.push_back(Job { ticket, stored: StoredHash::unpack(stored), password, since: Instant::now() });
+        work.queue.push_back(Job {
+            ticket,
+            stored: StoredHash::unpack(stored),
+            password,
+            since: Instant::now(),
+        });
         work.waiters.insert(ticket, vec![waiter]);
         drop(work);
         self.inner.arrived.notify_one();
@@ -276,13 +281,20 @@ mod tests {
 
     fn stored(password: &str) -> Vec<u8> {
         let mut packed = Vec::new();
-        StoredHash::parse(&hash_password(&Secret::new(password.to_owned())).unwrap()).unwrap().pack(&mut packed);
+        StoredHash::parse(&hash_password(&Secret::new(password.to_owned())).unwrap())
+            .unwrap()
+            .pack(&mut packed);
         packed
     }
 
     fn check(verifier: &Verifier, stored: &[u8], password: &str) -> Option<Checked> {
         let (tell, told) = mpsc::channel();
-        match verifier.submit("ana@ours.test", stored, password, Box::new(move |checked| tell.send(checked).unwrap())) {
+        match verifier.submit(
+            "ana@ours.test",
+            stored,
+            password,
+            Box::new(move |checked| tell.send(checked).unwrap()),
+        ) {
             Submitted::Remembered(_) => Some(Checked::Right),
             Submitted::Waiting => Some(told.recv_timeout(Duration::from_secs(20)).unwrap()),
             Submitted::Full(_) => None,
@@ -295,21 +307,38 @@ mod tests {
         verifier.start().unwrap();
         let ana = stored("llave");
         assert_eq!(check(&verifier, &ana, "llave"), Some(Checked::Right));
-        assert!(matches!(verifier.submit("ana@ours.test", &ana, "llave", Box::new(|_| ())), Submitted::Remembered(_)));
+        assert!(matches!(
+            verifier.submit("ana@ours.test", &ana, "llave", Box::new(|_| ())),
+            Submitted::Remembered(_)
+        ));
         assert_eq!(check(&verifier, &ana, "llavE"), Some(Checked::Wrong));
         assert_eq!(check(&verifier, &[], "llave"), Some(Checked::Wrong));
         let changed = stored("other");
-        assert_eq!(check(&verifier, &changed, "llave"), Some(Checked::Wrong), "the memory is bound to the hash");
+        assert_eq!(
+            check(&verifier, &changed, "llave"),
+            Some(Checked::Wrong),
+            "the memory is bound to the hash"
+        );
         verifier.stop();
     }
 
     #[test]
     fn a_full_queue_is_told_at_once_and_what_waited_too_long_is_dropped() {
-        let verifier = verifier(VerifyConfig { queue: 2, patience: Span::millis(0), threads: 1, ..VerifyConfig::default() });
+        let verifier = verifier(VerifyConfig {
+            queue: 2,
+            patience: Span::millis(0),
+            threads: 1,
+            ..VerifyConfig::default()
+        });
         let (tell, told) = mpsc::channel();
         let submit = |password: &str| {
             let tell = tell.clone();
-            verifier.submit("ana@ours.test", &[], password, Box::new(move |checked| tell.send(checked).unwrap()))
+            verifier.submit(
+                "ana@ours.test",
+                &[],
+                password,
+                Box::new(move |checked| tell.send(checked).unwrap()),
+            )
         };
         assert!(matches!(submit("a"), Submitted::Waiting));
         assert!(matches!(submit("b"), Submitted::Waiting));

@@ -1,6 +1,6 @@
 //! The immutable part: one arena of packed entries and an index of offsets into it.
 
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
@@ -18,7 +18,8 @@ pub(crate) struct Base {
 
 impl Base {
     pub(crate) fn find(&self, key: Key<'_>) -> Option<&[u8]> {
-        let offset = self.index.find(hash(&self.hasher, key), |offset| entry::key(self.at(*offset)) == Ok(key))?;
+        let offset =
+            self.index.find(self.hasher.hash_one(key), |offset| entry::key(self.at(*offset)) == Ok(key))?;
         Some(self.at(*offset))
     }
 
@@ -53,12 +54,6 @@ fn at(arena: &[u8], offset: u32) -> &[u8] {
     arena.get(offset as usize..).and_then(|bytes| Reader(bytes).counted().ok()).unwrap_or_default()
 }
 
-fn hash(hasher: &DefaultHashBuilder, key: Key<'_>) -> u64 {
-    let mut state = hasher.build_hasher();
-    key.hash(&mut state);
-    state.finish()
-}
-
 /// Makes a [`Base`]. The sizes are known beforehand, because a table that doubles as it grows would for a moment hold its content
 /// three times. Memory that is reserved but never written costs nothing.
 pub(crate) struct Builder {
@@ -87,8 +82,8 @@ impl Builder {
         let offset = u32::try_from(arena.len()).map_err(|_| ArenaFull)?;
         let Ok(key) = entry::key(packed) else { return Ok(()) };
         put_counted(arena, packed);
-        index.insert_unique(hash(hasher, key), offset, |offset| match entry::key(at(arena, *offset)) {
-            Ok(key) => hash(hasher, key),
+        index.insert_unique(hasher.hash_one(key), offset, |offset| match entry::key(at(arena, *offset)) {
+            Ok(key) => hasher.hash_one(key),
             Err(_) => 0,
         });
         Ok(())

@@ -89,7 +89,16 @@ pub(crate) fn unpack(packed: &[u8]) -> Result<Entry<'_>, Malformed> {
             let quota = if flags & HAS_QUOTA != 0 { Some(reader.number()?) } else { None };
             let uid = if flags & HAS_UID != 0 { Some(reader.number32()?) } else { None };
             let gid = if flags & HAS_GID != 0 { Some(reader.number32()?) } else { None };
-            Ok(Entry::Account(Account { local: key.local, node, state, services, quota, uid, gid, hash: reader.0 }))
+            Ok(Entry::Account(Account {
+                local: key.local,
+                node,
+                state,
+                services,
+                quota,
+                uid,
+                gid,
+                hash: reader.0,
+            }))
         }
         ALIAS => Ok(Entry::Alias(Alias { count: reader.number()?, packed: reader })),
         _ => Err(Malformed),
@@ -101,7 +110,12 @@ pub(crate) fn pack_removed(into: &mut Vec<u8>, key: Key<'_>) {
 }
 
 /// Packs an account; `account.hash` is ignored in favour of `hash`.
-pub(crate) fn pack_account(into: &mut Vec<u8>, domain: u32, account: &Account<'_>, hash: Option<&StoredHash>) {
+pub(crate) fn pack_account(
+    into: &mut Vec<u8>,
+    domain: u32,
+    account: &Account<'_>,
+    hash: Option<&StoredHash>,
+) {
     put_key(into, ACCOUNT, Key { domain, local: account.local });
     let flag = |set: bool, flag: u8| if set { flag } else { 0 };
     into.push(
@@ -111,7 +125,9 @@ pub(crate) fn pack_account(into: &mut Vec<u8>, domain: u32, account: &Account<'_
     );
     put_number(into, account.node.into());
     into.extend([account.state.code(), account.services.bits()]);
-    for number in [account.quota, account.uid.map(u64::from), account.gid.map(u64::from)].into_iter().flatten() {
+    for number in
+        [account.quota, account.uid.map(u64::from), account.gid.map(u64::from)].into_iter().flatten()
+    {
         put_number(into, number);
     }
     if let Some(hash) = hash {

@@ -1,6 +1,6 @@
 //! What a look-up reads: base, overlay, domains and nodes, all of one instant of the database.
 
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use chasqui_base::address::EmailAddress;
@@ -58,23 +58,21 @@ pub(crate) struct Overlay {
 }
 
 impl Overlay {
-    fn hash(&self, key: Key<'_>) -> u64 {
-        hash(&self.hasher, key)
-    }
-
     pub(crate) fn find(&self, key: Key<'_>) -> Option<&[u8]> {
         if self.entries.is_empty() {
             return None;
         }
-        self.entries.find(self.hash(key), |packed| entry::key(packed) == Ok(key)).map(|packed| &**packed)
+        self.entries
+            .find(self.hasher.hash_one(key), |packed| entry::key(packed) == Ok(key))
+            .map(|packed| &**packed)
     }
 
     /// Adds an entry or replaces the one of the same address.
     pub(crate) fn set(&mut self, packed: &[u8]) {
         let Ok(key) = entry::key(packed) else { return };
-        let hash_of_key = self.hash(key);
+        let hash_of_key = self.hasher.hash_one(key);
         let hasher = &self.hasher;
-        let rehash = |packed: &Arc<[u8]>| entry::key(packed).map_or(0, |key| hash(hasher, key));
+        let rehash = |packed: &Arc<[u8]>| entry::key(packed).map_or(0, |key| hasher.hash_one(key));
         match self.entries.entry(hash_of_key, |packed| entry::key(packed) == Ok(key), rehash) {
             hashbrown::hash_table::Entry::Occupied(mut slot) => *slot.get_mut() = packed.into(),
             hashbrown::hash_table::Entry::Vacant(slot) => {
@@ -95,10 +93,4 @@ impl Overlay {
     pub(crate) fn memory(&self) -> usize {
         self.entries.iter().map(|packed| packed.len() + 40).sum()
     }
-}
-
-fn hash(hasher: &DefaultHashBuilder, key: Key<'_>) -> u64 {
-    let mut state = hasher.build_hasher();
-    key.hash(&mut state);
-    state.finish()
 }

@@ -39,7 +39,9 @@ pub(super) async fn apply(database: &mut OpenDatabase, view: &View) -> Result<Ou
 
 async fn step(connection: &mut SqliteConnection, view: &View) -> Result<Outcome, sqlx::Error> {
     sqlx::query("BEGIN").execute(&mut *connection).await?;
-    let range = sqlx::query("SELECT ifnull(min(seq), 0), ifnull(max(seq), 0) FROM change").fetch_one(&mut *connection).await?;
+    let range = sqlx::query("SELECT ifnull(min(seq), 0), ifnull(max(seq), 0) FROM change")
+        .fetch_one(&mut *connection)
+        .await?;
     let (first, last): (i64, i64) = (range.try_get(0)?, range.try_get(1)?);
     if last == view.sequence {
         return Ok(Outcome::Current);
@@ -52,7 +54,8 @@ async fn step(connection: &mut SqliteConnection, view: &View) -> Result<Outcome,
 
     let mut subjects = HashSet::new();
     let (mut domains_changed, mut nodes_changed) = (false, false);
-    let log = sqlx::query("SELECT kind, subject FROM change WHERE seq > ?1 AND seq <= ?2").bind(from).bind(to);
+    let log =
+        sqlx::query("SELECT kind, subject FROM change WHERE seq > ?1 AND seq <= ?2").bind(from).bind(to);
     for row in log.fetch_all(&mut *connection).await? {
         match row.try_get::<&str, _>(0)? {
             "address" => {
@@ -73,7 +76,8 @@ async fn step(connection: &mut SqliteConnection, view: &View) -> Result<Outcome,
         // First everything named is taken out, under the domain's id of then and of now; then what there is now is put in.
         for address in &subjects {
             let Some((local, domain)) = address.rsplit_once('@') else { continue };
-            let ids = [view.domains.get(domain), next.domains.get(domain)].map(|domain| domain.map(|domain| domain.id));
+            let ids = [view.domains.get(domain), next.domains.get(domain)]
+                .map(|domain| domain.map(|domain| domain.id));
             for domain in ids.into_iter().flatten().collect::<HashSet<_>>() {
                 let mut packed = Vec::new();
                 entry::pack_removed(&mut packed, Key { domain, local });
@@ -95,7 +99,12 @@ fn put(view: &mut View, packed: &[u8]) {
     view.overlay.set(packed);
 }
 
-async fn put_accounts(connection: &mut SqliteConnection, view: &mut View, from: i64, to: i64) -> Result<(), sqlx::Error> {
+async fn put_accounts(
+    connection: &mut SqliteConnection,
+    view: &mut View,
+    from: i64,
+    to: i64,
+) -> Result<(), sqlx::Error> {
     let query = sqlx::query(
         "SELECT domain, address, password, node, quota, state, services, uid, gid FROM account
          WHERE address IN (SELECT subject FROM change WHERE seq > ?1 AND seq <= ?2 AND kind = 'address')",
@@ -110,7 +119,12 @@ async fn put_accounts(connection: &mut SqliteConnection, view: &mut View, from: 
     Ok(())
 }
 
-async fn put_aliases(connection: &mut SqliteConnection, view: &mut View, from: i64, to: i64) -> Result<(), sqlx::Error> {
+async fn put_aliases(
+    connection: &mut SqliteConnection,
+    view: &mut View,
+    from: i64,
+    to: i64,
+) -> Result<(), sqlx::Error> {
     let query = sqlx::query(
         "SELECT domain, address, target FROM alias
          WHERE address IN (SELECT subject FROM change WHERE seq > ?1 AND seq <= ?2 AND kind = 'address')

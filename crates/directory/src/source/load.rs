@@ -36,7 +36,8 @@ pub(super) async fn view(database: &mut OpenDatabase, pace: Pace) -> Result<View
 /// Base and overlay in one new base.
 pub(super) fn fold(view: &View, mut pace: Pace) -> Result<View, ArenaFull> {
     let overlay = view.overlay.memory();
-    let mut builder = Builder::with_capacity(view.base.len() + view.overlay.len(), view.base.arena_len() + overlay);
+    let mut builder =
+        Builder::with_capacity(view.base.len() + view.overlay.len(), view.base.arena_len() + overlay);
     let mut count = 0_u32;
     let mut keep = |packed: &[u8]| {
         count = count.wrapping_add(1);
@@ -78,7 +79,8 @@ impl From<ArenaFull> for LoadError {
 
 async fn read(connection: &mut SqliteConnection, mut pace: Pace) -> Result<View, LoadError> {
     sqlx::query("BEGIN").execute(&mut *connection).await?;
-    let sequence = sqlx::query_scalar("SELECT ifnull(max(seq), 0) FROM change").fetch_one(&mut *connection).await?;
+    let sequence =
+        sqlx::query_scalar("SELECT ifnull(max(seq), 0) FROM change").fetch_one(&mut *connection).await?;
     let domains = domains(connection).await?;
     let nodes = nodes(connection).await?;
     let sizes = sqlx::query(
@@ -103,8 +105,13 @@ async fn read(connection: &mut SqliteConnection, mut pace: Pace) -> Result<View,
     })
 }
 
-async fn accounts(connection: &mut SqliteConnection, builder: &mut Builder, pace: &mut Pace) -> Result<(), LoadError> {
-    let query = sqlx::query("SELECT domain, address, password, node, quota, state, services, uid, gid FROM account");
+async fn accounts(
+    connection: &mut SqliteConnection,
+    builder: &mut Builder,
+    pace: &mut Pace,
+) -> Result<(), LoadError> {
+    let query =
+        sqlx::query("SELECT domain, address, password, node, quota, state, services, uid, gid FROM account");
     let mut rows = pin!(query.fetch(connection));
     let mut packed = Vec::new();
     let mut count = 0_u32;
@@ -120,7 +127,11 @@ async fn accounts(connection: &mut SqliteConnection, builder: &mut Builder, pace
     Ok(())
 }
 
-async fn aliases(connection: &mut SqliteConnection, builder: &mut Builder, pace: &mut Pace) -> Result<(), LoadError> {
+async fn aliases(
+    connection: &mut SqliteConnection,
+    builder: &mut Builder,
+    pace: &mut Pace,
+) -> Result<(), LoadError> {
     let query = sqlx::query("SELECT domain, address, target FROM alias ORDER BY address, place");
     let mut rows = pin!(query.fetch(connection));
     let mut gather = GatherAliases::default();
@@ -140,7 +151,11 @@ async fn aliases(connection: &mut SqliteConnection, builder: &mut Builder, pace:
 pub(super) fn pack_account(row: &SqliteRow, into: &mut Vec<u8>) -> Result<(), sqlx::Error> {
     let address: &str = row.try_get(1)?;
     let local = address.rsplit_once('@').map_or(address, |(local, _)| local);
-    let small = |column: usize| Ok::<_, sqlx::Error>(row.try_get::<Option<i64>, _>(column)?.and_then(|number| u32::try_from(number).ok()));
+    let small = |column: usize| {
+        Ok::<_, sqlx::Error>(
+            row.try_get::<Option<i64>, _>(column)?.and_then(|number| u32::try_from(number).ok()),
+        )
+    };
     let hash = row.try_get::<Option<&str>, _>(2)?.and_then(|phc| match StoredHash::parse(phc) {
         Ok(hash) => Some(hash),
         Err(reason) => {
@@ -153,7 +168,10 @@ pub(super) fn pack_account(row: &SqliteRow, into: &mut Vec<u8>) -> Result<(), sq
         node: id(row, 3)?,
         quota: row.try_get::<Option<i64>, _>(4)?.and_then(|quota| u64::try_from(quota).ok()),
         // A state of a later version: the safest is to let nobody in and to lose no mail.
-        state: u8::try_from(row.try_get::<i64, _>(5)?).ok().and_then(AccountState::from_code).unwrap_or(AccountState::Suspended),
+        state: u8::try_from(row.try_get::<i64, _>(5)?)
+            .ok()
+            .and_then(AccountState::from_code)
+            .unwrap_or(AccountState::Suspended),
         services: Services::from_bits(u8::try_from(row.try_get::<i64, _>(6)?).unwrap_or_default()),
         uid: small(7)?,
         gid: small(8)?,
@@ -174,7 +192,8 @@ pub(super) struct GatherAliases {
 impl GatherAliases {
     /// Takes a row; when it begins another alias, the one before is complete.
     pub(super) fn add(&mut self, row: &SqliteRow) -> Result<Option<&[u8]>, sqlx::Error> {
-        let (domain, address, target) = (id(row, 0)?, row.try_get::<&str, _>(1)?, row.try_get::<String, _>(2)?);
+        let (domain, address, target) =
+            (id(row, 0)?, row.try_get::<&str, _>(1)?, row.try_get::<String, _>(2)?);
         if self.current.as_ref().is_some_and(|(_, current)| current == address) {
             self.targets.push(target);
             return Ok(None);
@@ -217,5 +236,6 @@ pub(super) async fn nodes(connection: &mut SqliteConnection) -> Result<Nodes, sq
 /// A row's id, of which there are less than 2^32.
 fn id(row: &SqliteRow, column: usize) -> Result<u32, sqlx::Error> {
     let number: i64 = row.try_get(column)?;
-    u32::try_from(number).map_err(|error| sqlx::Error::ColumnDecode { index: column.to_string(), source: error.into() })
+    u32::try_from(number)
+        .map_err(|error| sqlx::Error::ColumnDecode { index: column.to_string(), source: error.into() })
 }

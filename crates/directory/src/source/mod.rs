@@ -45,7 +45,10 @@ enum Command {
 
 impl Source {
     /// Reads everything, then follows the changes; returns when the first view is there.
-    pub(crate) async fn start(config: DatabaseConfig, health: Arc<Health>) -> Result<(Self, Shared), AdminError> {
+    pub(crate) async fn start(
+        config: DatabaseConfig,
+        health: Arc<Health>,
+    ) -> Result<(Self, Shared), AdminError> {
         let shared = Shared::default();
         let (commands, receiver) = mpsc::channel(4);
         let (ready, loaded) = oneshot::channel();
@@ -69,7 +72,8 @@ impl Source {
     /// Reads everything again and swaps it in; look-ups go on meanwhile (S5a).
     pub(crate) async fn reload(&self, config: DatabaseConfig) -> Result<(), AdminError> {
         let (done, result) = oneshot::channel();
-        let ended = |path: &Path| AdminError::Failed { path: path.to_owned(), reason: "its thread ended".to_owned() };
+        let ended =
+            |path: &Path| AdminError::Failed { path: path.to_owned(), reason: "its thread ended".to_owned() };
         let path = config.path.clone();
         self.commands.send(Command::Reload(config, done)).await.map_err(|_| ended(&path))?;
         result.await.map_err(|_| ended(&path))?
@@ -104,7 +108,8 @@ async fn follow(
     ready: oneshot::Sender<Result<(), AdminError>>,
 ) {
     use std::sync::atomic::Ordering::Relaxed;
-    let mut follower = Follower { config, shared, health, database: None, retired: Vec::new(), failure: None };
+    let mut follower =
+        Follower { config, shared, health, database: None, retired: Vec::new(), failure: None };
     let loaded = follower.reload(Pace::full()).await;
     let failed = loaded.is_err();
     if ready.send(loaded).is_err() || failed {

@@ -164,7 +164,9 @@ impl AnswerWriter {
             }
         }
         into.extend_from_slice(&[account.state.code(), account.services.bits()]);
-        for number in [account.quota, account.uid.map(u64::from), account.gid.map(u64::from)].into_iter().flatten() {
+        for number in
+            [account.quota, account.uid.map(u64::from), account.gid.map(u64::from)].into_iter().flatten()
+        {
             put_number(into, number);
         }
     }
@@ -264,7 +266,8 @@ impl AnswerReader<'_> {
         let number = usize::try_from(self.reader.number()?).map_err(|_| Malformed)?;
         if number == self.nodes.len() {
             let before = self.reader.0;
-            let (name, lmtp, imap, pop3) = (self.reader.text()?, self.reader.text()?, self.reader.text()?, self.reader.text()?);
+            let (name, lmtp, imap, pop3) =
+                (self.reader.text()?, self.reader.text()?, self.reader.text()?, self.reader.text()?);
             let described = &before[..before.len() - self.reader.0.len()];
             self.nodes.push(known.node(described, name, lmtp, imap, pop3)?);
         }
@@ -280,12 +283,24 @@ impl KnownNodes {
     /// Past it the table starts afresh: nodes are few, and change seldom.
     const MAX: usize = 256;
 
-    fn node(&mut self, described: &[u8], name: &str, lmtp: &str, imap: &str, pop3: &str) -> Result<Arc<Node>, Malformed> {
+    fn node(
+        &mut self,
+        described: &[u8],
+        name: &str,
+        lmtp: &str,
+        imap: &str,
+        pop3: &str,
+    ) -> Result<Arc<Node>, Malformed> {
         if let Some((_, node)) = self.0.iter().find(|(key, _)| **key == *described) {
             return Ok(node.clone());
         }
         let endpoint = |text: &str| text.parse::<Endpoint>().map_err(|_| Malformed);
-        let node = Node { name: name.to_owned(), lmtp: endpoint(lmtp)?, imap: endpoint(imap)?, pop3: endpoint(pop3)? };
+        let node = Node {
+            name: name.to_owned(),
+            lmtp: endpoint(lmtp)?,
+            imap: endpoint(imap)?,
+            pop3: endpoint(pop3)?,
+        };
         let node = Arc::new(node);
         if self.0.len() >= Self::MAX {
             self.0.clear();

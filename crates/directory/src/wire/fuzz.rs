@@ -68,11 +68,25 @@ fn keys() -> KeyRing {
 
 fn node(number: usize) -> Arc<Node> {
     let endpoint = |port: u16| format!("10.0.0.{number}:{port}").parse().unwrap();
-    Arc::new(Node { name: format!("s{number}"), lmtp: endpoint(24), imap: endpoint(143), pop3: endpoint(110) })
+    Arc::new(Node {
+        name: format!("s{number}"),
+        lmtp: endpoint(24),
+        imap: endpoint(143),
+        pop3: endpoint(110),
+    })
 }
 
 fn hit<'a>(local: &'a str, tag: Option<&'a str>, quota: Option<u64>, node: &'a Arc<Node>) -> Hit<'a> {
-    let account = Account { local, node: 1, state: AccountState::Active, services: Services::ALL, quota, uid: quota.map(|_| 7), gid: None, hash: &[] };
+    let account = Account {
+        local,
+        node: 1,
+        state: AccountState::Active,
+        services: Services::ALL,
+        quota,
+        uid: quota.map(|_| 7),
+        gid: None,
+        hash: &[],
+    };
     Hit { account, domain: "ours.test", node, tag }
 }
 
@@ -93,7 +107,8 @@ fn random_inputs_as_questions_are_read_or_refused() {
         let mut content = Vec::new();
         let count = 1 + random.below(5);
         put_head(&mut content, random.next(), count as u8);
-        let words: Vec<String> = (0..3).map(|_| String::from_utf8_lossy(&random.bytes(40)).into_owned()).collect();
+        let words: Vec<String> =
+            (0..3).map(|_| String::from_utf8_lossy(&random.bytes(40)).into_owned()).collect();
         for _ in 0..count {
             let question = match random.below(4) {
                 0 => Question::LookUp(&words[0]),
@@ -125,7 +140,12 @@ fn random_inputs_as_answers_are_read_or_refused() {
         writer.begin(random.next(), count, MAX_ANSWERS_LEN);
         for _ in 0..count {
             let quota = (random.below(2) == 0).then(|| random.next());
-            let hit = hit(["ana", "beto"][random.below(2)], (random.below(3) == 0).then_some("tag"), quota, &nodes[random.below(2)]);
+            let hit = hit(
+                ["ana", "beto"][random.below(2)],
+                (random.below(3) == 0).then_some("tag"),
+                quota,
+                &nodes[random.below(2)],
+            );
             let targets = [Destination::Remote("x@theirs.test")];
             let answer = match random.below(7) {
                 0 => Answer::Account(&hit),
@@ -179,9 +199,15 @@ fn random_inputs_as_datagrams_open_only_when_they_are_what_was_sealed() {
         let same = changed == datagram;
         assert_eq!(seal::open_reply(&ours, stamp, &mut changed).is_some(), same);
         let other = Stamp { counter: stamp.counter + 1, ..stamp };
-        assert!(seal::open_reply(&ours, other, &mut datagram.clone()).is_none(), "a reply fits one request only");
+        assert!(
+            seal::open_reply(&ours, other, &mut datagram.clone()).is_none(),
+            "a reply fits one request only"
+        );
         let other = Stamp { session: [9; 16], ..stamp };
-        assert!(seal::open_reply(&ours, other, &mut datagram.clone()).is_none(), "a reply fits one session only");
+        assert!(
+            seal::open_reply(&ours, other, &mut datagram.clone()).is_none(),
+            "a reply fits one session only"
+        );
         assert!(seal::open_request(&ours, &mut datagram.clone()).is_none(), "a reply is no request");
         let read = seal::open_reply(&ours, stamp, &mut datagram).unwrap();
         assert_eq!(&read[..content.len()], content);
@@ -202,7 +228,14 @@ fn one_question_takes_the_smallest_datagram_whoever_is_asked_for() {
     let known = hit("ana", Some("a-tag-of-some-length"), Some(u64::MAX), &node);
     let mut datagram = Vec::new();
     let mut writer = AnswerWriter::new();
-    for answer in [Answer::Account(&known), Answer::Unknown, Answer::NotOurs, Answer::Yes(&known), Answer::No, Answer::Unavailable] {
+    for answer in [
+        Answer::Account(&known),
+        Answer::Unknown,
+        Answer::NotOurs,
+        Answer::Yes(&known),
+        Answer::No,
+        Answer::Unavailable,
+    ] {
         writer.begin(1, 1, MAX_ANSWERS_LEN);
         writer.put(&answer, "ana@ours.test", &|_| true);
         seal::seal_reply(&ours, nonces.next(), stamp, writer.content(), &mut datagram);
@@ -213,7 +246,8 @@ fn one_question_takes_the_smallest_datagram_whoever_is_asked_for() {
 #[test]
 fn what_does_not_fit_is_said_to_be_truncated_and_its_neighbours_are_whole() {
     let nodes: Vec<Arc<Node>> = (1..=30).map(node).collect();
-    let many: Vec<Destination<'_>> = nodes.iter().map(|node| Destination::Account(hit("beto", None, None, node))).collect();
+    let many: Vec<Destination<'_>> =
+        nodes.iter().map(|node| Destination::Account(hit("beto", None, None, node))).collect();
     let few = hit("ana", None, None, &nodes[0]);
     let mut writer = AnswerWriter::new();
     writer.begin(1, 3, MAX_ANSWERS_LEN);

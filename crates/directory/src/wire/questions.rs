@@ -13,8 +13,14 @@ const PING: u8 = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Question<'a> {
     LookUp(&'a str),
-    Verify { login: &'a str, password: &'a str },
-    OverQuota { account: &'a str, over: bool },
+    Verify {
+        login: &'a str,
+        password: &'a str,
+    },
+    OverQuota {
+        account: &'a str,
+        over: bool,
+    },
     Ping,
     /// Of a later version, or malformed inside its length.
     NotUnderstood,

@@ -145,6 +145,11 @@ fn seal(
     }
 }
 
-fn open<'a>(cipher: &XChaCha20Poly1305, nonce: &[u8], bound: &[u8], sealed: &'a mut [u8]) -> Option<&'a [u8]> {
+fn open<'a>(
+    cipher: &XChaCha20Poly1305,
+    nonce: &[u8],
+    bound: &[u8],
+    sealed: &'a mut [u8],
+) -> Option<&'a [u8]> {
     cipher.open(nonce.try_into().ok()?, bound, sealed)
 }

@@ -12,7 +12,11 @@ pub(crate) fn length(content: &[u8]) -> [u8; 4] {
 
 /// Reads one message of at most `limit` octets; `None` when the other side ended between messages. What came of the next one is left in
 /// `received`.
-pub(crate) async fn read_message(stream: &mut Stream, received: &mut Vec<u8>, limit: usize) -> io::Result<Option<Vec<u8>>> {
+pub(crate) async fn read_message(
+    stream: &mut Stream,
+    received: &mut Vec<u8>,
+    limit: usize,
+) -> io::Result<Option<Vec<u8>>> {
     loop {
         if let Some((head, rest)) = received.split_first_chunk::<4>() {
             let length = u32::from_be_bytes(*head) as usize;

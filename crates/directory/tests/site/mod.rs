@@ -10,11 +10,14 @@ use chasqui_base::secret::Secret;
 use chasqui_base::service::{Lifecycle, RoleService};
 use chasqui_base::units::Span;
 use chasqui_directory::admin::{Database, NewUser};
-use chasqui_directory::{ClientConfig, Config, DirectoryClient, DirectoryService, KeyFile, LookUp, Node, Target};
+use chasqui_directory::{
+    ClientConfig, Config, DirectoryClient, DirectoryService, KeyFile, LookUp, Node, Target,
+};
 use prometheus_client::registry::Registry;
 
 /// The password "chasqui-demo", hashed with little memory so that tests are quick.
-pub const QUICK_HASH: &str = "$argon2id$v=19$m=64,t=1,p=1$AAECAwQFBgcICQoLDA0ODw$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
+pub const QUICK_HASH: &str =
+    "$argon2id$v=19$m=64,t=1,p=1$AAECAwQFBgcICQoLDA0ODw$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
 
 /// A folder with keys and a database of domain `ours.test` and nodes `s1`, `s2`.
 pub struct Site {
@@ -38,7 +41,8 @@ impl Site {
         database.add_domain(&"ours.test".parse().unwrap(), None).await.unwrap();
         for (name, ip) in [("s1", "10.0.0.1"), ("s2", "10.0.0.2")] {
             let endpoint = |port: u16| format!("{ip}:{port}").parse().unwrap();
-            let node = Node { name: name.into(), lmtp: endpoint(24), imap: endpoint(1143), pop3: endpoint(1110) };
+            let node =
+                Node { name: name.into(), lmtp: endpoint(24), imap: endpoint(1143), pop3: endpoint(1110) };
             database.add_node(&node).await.unwrap();
         }
         Self { dir, database }
@@ -65,7 +69,8 @@ impl Site {
     }
 
     pub fn config(&self) -> Config {
-        let mut config = Config { listen: "127.0.0.1:0".parse().unwrap(), keys: self.path("keys"), ..Config::default() };
+        let mut config =
+            Config { listen: "127.0.0.1:0".parse().unwrap(), keys: self.path("keys"), ..Config::default() };
         config.database.path = self.path("directory.sqlite");
         config
     }
@@ -86,7 +91,11 @@ impl Site {
         self.client_with(servers, |_| ()).await
     }
 
-    pub async fn client_with(&self, servers: &[SocketAddr], change: impl FnOnce(&mut ClientConfig)) -> DirectoryClient {
+    pub async fn client_with(
+        &self,
+        servers: &[SocketAddr],
+        change: impl FnOnce(&mut ClientConfig),
+    ) -> DirectoryClient {
         let servers = servers.iter().map(|server| server.to_string().parse().unwrap()).collect();
         let mut config = ClientConfig { servers, keys: self.path("keys"), ..ClientConfig::default() };
         change(&mut config);
@@ -131,7 +140,11 @@ pub fn accounts(found: &LookUp) -> Vec<String> {
 }
 
 /// Asks until the answer is as expected; returns how long that took.
-pub async fn until(client: &DirectoryClient, address: &EmailAddress, expected: impl Fn(&LookUp) -> bool) -> Duration {
+pub async fn until(
+    client: &DirectoryClient,
+    address: &EmailAddress,
+    expected: impl Fn(&LookUp) -> bool,
+) -> Duration {
     let begun = Instant::now();
     loop {
         let answer = client.look_up(address).await.unwrap();
