@@ -160,3 +160,27 @@ impl Default for LimitsConfig {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_of_every_key_is_the_default() {
+        let text = chasqui_base::config::example::<Config>("directory");
+        let read: Config =
+            chasqui_base::config::parse(&text, "example").unwrap_or_else(|error| panic!("{error}\n{text}"));
+        assert_eq!(format!("{read:?}"), format!("{:?}", Config::default()));
+        let error =
+            chasqui_base::config::parse::<Config>("[limits]\nexpansions = 3\n", "x").unwrap_err().to_string();
+        assert!(error.contains("limits"), "{error}");
+    }
+
+    #[test]
+    fn the_example_of_a_client_is_the_default() {
+        let text = chasqui_base::config::example::<ClientConfig>("directory");
+        let read: ClientConfig =
+            chasqui_base::config::parse(&text, "example").unwrap_or_else(|error| panic!("{error}\n{text}"));
+        assert_eq!(format!("{read:?}"), format!("{:?}", ClientConfig::default()));
+    }
+}

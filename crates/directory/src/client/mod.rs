@@ -73,8 +73,11 @@ impl DirectoryClient {
     /// Opens the sockets and reads the keys. Servers need not answer yet. `tls` is this role's identity for answers that fit in no
     /// datagram; without it those are asked for over plain TCP, on loopback only.
     pub async fn connect(config: &ClientConfig, tls: Option<RoleTls>) -> Result<Self, StartError> {
+        Self::connect_to(config, tls, Servers::open(config).await?)
+    }
+
+    fn connect_to(config: &ClientConfig, tls: Option<RoleTls>, servers: Servers) -> Result<Self, StartError> {
         let keys = KeyFile::load(&config.keys)?;
-        let servers = Servers::open(config).await?;
         let shared = Shared {
             config: config.clone(),
             keys: ArcSwap::from_pointee(keys),
@@ -145,5 +148,41 @@ impl DirectoryClient {
             self.shared.metrics.unavailable.inc();
         }
         answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chasqui_base::service::{Lifecycle, RoleService};
+
+    use super::*;
+    use crate::admin::Database;
+    use crate::{Config, DirectoryService};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_client_whose_clock_is_off_learns_the_servers() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = dir.path().join("keys");
+        KeyFile::create(&keys).unwrap();
+        let mut config =
+            Config { listen: "127.0.0.1:0".parse().unwrap(), keys: keys.clone(), ..Config::default() };
+        config.database.path = dir.path().join("directory.sqlite");
+        Database::open(&config.database.path).await.unwrap().close().await;
+        let service = DirectoryService::bind(config, &mut Registry::default()).await.unwrap();
+        let run = Lifecycle::new();
+        service.start(&run);
+        let servers = vec![service.endpoints()[0].1.parse().unwrap()];
+        let config = ClientConfig { servers, keys, ..ClientConfig::default() };
+        for ahead in [-3_600_000, 3_600_000] {
+            let mut servers = Servers::open(&config).await.unwrap();
+            servers.all[0].clock_ahead = ahead;
+            let client = DirectoryClient::connect_to(&config, None, servers).unwrap();
+            for _ in 0..3 {
+                let answer = client.look_up(&"ana@theirs.test".parse().unwrap()).await;
+                assert_eq!(answer, Ok(LookUp::NotOurs), "{ahead} ms ahead");
+            }
+        }
+        run.drain(std::time::Duration::from_secs(5)).await;
+        service.close().await;
     }
 }

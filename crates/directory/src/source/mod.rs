@@ -109,7 +109,7 @@ async fn follow(
 ) {
     use std::sync::atomic::Ordering::Relaxed;
     let mut follower =
-        Follower { config, shared, health, database: None, retired: Vec::new(), failure: None };
+        Follower { config, shared, health, database: None, loaded: None, retired: Vec::new(), failure: None };
     let loaded = follower.reload(Pace::full()).await;
     let failed = loaded.is_err();
     if ready.send(loaded).is_err() || failed {
@@ -153,6 +153,8 @@ struct Follower {
     shared: Shared,
     health: Arc<Health>,
     database: Option<OpenDatabase>,
+    /// Which file the view came from: an operator who restores a backup puts another one in its place.
+    loaded: Option<(u64, u64)>,
     /// Views that were replaced, until no look-up reads them any more.
     retired: Vec<Arc<View>>,
     /// What went wrong last, so that it is logged once and not five times a second.
@@ -162,7 +164,7 @@ struct Follower {
 struct OpenDatabase {
     connection: SqliteConnection,
     path: PathBuf,
-    /// Which file it is: an operator who restores a backup puts another one in its place.
+    /// Device and inode.
     identity: (u64, u64),
     /// SQLite's own counter of changes by others; the change log is read only when it moved.
     version: i64,
@@ -175,6 +177,7 @@ impl Follower {
         database.version = database.data_version().await?;
         let view = load::view(&mut database, pace).await?;
         tracing::info!(users = view.accounts, domains = view.domains.len(), "directory loaded");
+        self.loaded = Some(database.identity);
         self.database = Some(database);
         self.publish(view);
         self.health.loads.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -184,11 +187,8 @@ impl Follower {
 
     /// Applies what changed since.
     async fn catch_up(&mut self) -> Result<(), AdminError> {
-        let replaced = match &self.database {
-            Some(database) => identity(&database.path)? != database.identity,
-            None => false,
-        };
-        if replaced {
+        if Some(identity(&self.config.path)?) != self.loaded {
+            // Another file has another history: its log does not continue ours, whatever its numbers say.
             self.database = None;
             return self.reload(Pace::gentle()).await;
         }
