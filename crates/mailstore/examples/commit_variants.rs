@@ -1,6 +1,6 @@
 //! Measures ways to bring message files to disk, without the store around them: what the choice of group commit rests on.
 //!
-//! `cargo run --example commit_variants -- DIR [MESSAGES]` prints messages/s for each variant: per message or in batches, unnamed
+//! `cargo run --example commit_variants -- DIR [MESSAGES [ROUNDS]]` prints messages/s for each variant: per message or in batches, unnamed
 //! files (`O_TMPFILE`) or named ones, with or without early writeback, one thread or several.
 
 use std::fs::File;
@@ -22,31 +22,42 @@ struct Variant {
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let dir = PathBuf::from(arguments.next().unwrap_or_else(|| ".".into())).join("commit-variants");
-    let messages: usize = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(4000);
-    let mut variants = Vec::new();
-    for (threads, batch) in
-        [(1, 1), (1, 8), (1, 32), (2, 16), (4, 1), (4, 8), (4, 16), (8, 1), (8, 4), (8, 8), (16, 1), (32, 1)]
-    {
-        for (unnamed, early_writeback) in [(true, true), (true, false), (false, true)] {
-            variants.push(Variant { threads, batch, unnamed, early_writeback, syncfs: false });
+    let messages: usize = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(1000);
+    let rounds: usize = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(5);
+    let one = Variant { threads: 1, batch: 1, unnamed: true, early_writeback: false, syncfs: false };
+    let variants = [
+        one,
+        Variant { batch: 32, ..one },
+        Variant { batch: 32, early_writeback: true, ..one },
+        Variant { batch: 32, syncfs: true, ..one },
+        Variant { batch: 32, syncfs: true, unnamed: false, ..one },
+        Variant { threads: 8, ..one },
+        Variant { threads: 32, ..one },
+        Variant { threads: 32, unnamed: false, ..one },
+    ];
+    let mut rates = vec![Vec::new(); variants.len()];
+    for _ in 0..rounds {
+        // Interleaved, so that whatever else the machine does falls on all alike.
+        for (variant, rates) in variants.into_iter().zip(&mut rates) {
+            let _ = std::fs::remove_dir_all(&dir);
+            for account in 0..64 {
+                std::fs::create_dir_all(dir.join(format!("{account}/new"))).expect("create");
+                std::fs::create_dir_all(dir.join(format!("{account}/tmp"))).expect("create");
+            }
+            rustix::fs::syncfs(File::open(&dir).expect("open")).expect("syncfs");
+            let start = Instant::now();
+            std::thread::scope(|scope| {
+                for thread in 0..variant.threads {
+                    let dir = &dir;
+                    scope.spawn(move || run(dir, thread, messages / variant.threads, variant));
+                }
+            });
+            rates.push((messages as f64 / start.elapsed().as_secs_f64()) as u64);
         }
     }
-    variants.push(Variant { threads: 1, batch: 32, unnamed: true, early_writeback: false, syncfs: true });
-    for variant in variants {
-        let _ = std::fs::remove_dir_all(&dir);
-        for account in 0..64 {
-            std::fs::create_dir_all(dir.join(format!("{account}/new"))).expect("create");
-            std::fs::create_dir_all(dir.join(format!("{account}/tmp"))).expect("create");
-        }
-        rustix::fs::syncfs(File::open(&dir).expect("open")).expect("syncfs");
-        let start = Instant::now();
-        std::thread::scope(|scope| {
-            for thread in 0..variant.threads {
-                let dir = &dir;
-                scope.spawn(move || run(dir, thread, messages / variant.threads, variant));
-            }
-        });
-        println!("{:8.0}/s {variant:?}", messages as f64 / start.elapsed().as_secs_f64());
+    for (variant, mut rates) in variants.iter().zip(rates) {
+        rates.sort_unstable();
+        println!("{:6}/s median of {rates:?}: {variant:?}", rates[rates.len() / 2]);
     }
     let _ = std::fs::remove_dir_all(&dir);
 }

@@ -4,6 +4,7 @@
 //! `account.toml` last. An account with `account.toml` is therefore whole.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -33,6 +34,8 @@ pub(crate) struct Cabinet {
     pub(crate) file: AccountFile,
     drawers: HashMap<FolderName, Drawer>,
     usage: Option<Usage>,
+    /// It lies on another file system than the root: a mount or a link below it. A sync of the root's does not reach it.
+    pub(crate) apart: bool,
     /// When it was used last, on the worker's clock.
     pub(crate) used: u64,
 }
@@ -56,8 +59,9 @@ impl Cabinet {
             Some(file) => file,
             None => make(&site, address, &dir)?,
         };
+        let apart = std::fs::metadata(&dir)?.dev() != std::fs::metadata(&site.config.root)?.dev();
         let address = address.clone();
-        Ok(Cabinet { site, address, dir, file, drawers: HashMap::new(), usage: None, used: 0 })
+        Ok(Cabinet { site, address, dir, file, drawers: HashMap::new(), usage: None, apart, used: 0 })
     }
 
     /// Whether it must stay in memory: a session has a view of one of its folders, or a delivery is on its way.

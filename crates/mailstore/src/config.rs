@@ -20,7 +20,7 @@ pub struct StoreConfig {
     pub layout: Layout,
     /// Name of this host in message file names; empty takes the machine's host name. Default empty.
     pub host: String,
-    /// Threads that do the disk work; each account belongs to one of them. Default 4.
+    /// Threads that do the disk work; each account belongs to one of them. Default 8.
     pub workers: usize,
     /// Most requests waiting for one worker; more wait outside. Default 1024.
     pub queue: usize,
@@ -52,7 +52,7 @@ impl Default for StoreConfig {
             root: PathBuf::from("/var/lib/chasqui/mail"),
             layout: Layout::Digest,
             host: String::new(),
-            workers: 4,
+            workers: 8,
             queue: 1024,
             batch: 64,
             sync_together: 2,
