@@ -29,7 +29,7 @@ impl Metrics {
     }
 
     pub(crate) fn register(&self, registry: &mut Registry) {
-        let registry = registry.sub_registry_with_prefix("mailstore");
+        let registry = registry.sub_registry_with_prefix("chasqui_mailstore");
         registry.register("delivered", "Messages stored, one a recipient", self.delivered.clone());
         registry.register(
             "duplicates",

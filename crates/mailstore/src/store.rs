@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use chasqui_base::fsx::create_private_dir;
 use chasqui_base::{DeliveryId, EmailAddress};
 use prometheus_client::registry::Registry;
 use rustix::fs::FlockOperation;
@@ -109,7 +110,7 @@ impl Store {
     ) -> Result<Store, OpenError> {
         config.check()?;
         let at_root = |source| OpenError::Root { path: config.root.clone(), source };
-        std::fs::create_dir_all(&config.root).map_err(at_root)?;
+        create_private_dir(&config.root).map_err(at_root)?;
         let lock = lock(config)?;
         check_layout(config)?;
         let incoming = config.root.join(INCOMING);
@@ -118,7 +119,7 @@ impl Store {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at_root(error)),
             _ => {}
         }
-        std::fs::create_dir(&incoming).map_err(at_root)?;
+        create_private_dir(&incoming).map_err(at_root)?;
         let disk = disk(&incoming).map_err(at_root)?;
         let host = match config.host.as_str() {
             "" => safe_host(std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim()),

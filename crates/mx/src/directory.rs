@@ -1,7 +1,7 @@
 //! Recipients at the directory: what RCPT is answered (S5), and who owns an account now.
 
 use crate::metrics::Metrics;
-use chasqui_base::EmailAddress;
+use chasqui_base::{EmailAddress, StartError};
 use chasqui_directory::{AccountState, DirectoryClient, DirectoryUnavailable, LookUp, Node, Target};
 use chasqui_smtp::{Recipient, Reply};
 use std::{sync::Arc, time::Instant};
@@ -43,6 +43,15 @@ const fn refused<T>(reply: Reply, outcome: &'static str) -> Result<T, NotAccepte
 }
 
 impl Directory {
+    /// Takes over rotated keys (S5c).
+    pub(crate) async fn reload(&self) -> Result<(), StartError> {
+        match self {
+            Self::Servers(client) => client.reload().await,
+            #[cfg(test)]
+            Self::Table(_) => Ok(()),
+        }
+    }
+
     /// The accounts that a RCPT stands for. An address that expands to several is accepted when one of them can take mail now;
     /// those over quota among them are kept, since they may have room when the message is retried.
     pub(crate) async fn accounts(

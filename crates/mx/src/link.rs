@@ -12,7 +12,6 @@ use chasqui_smtp::{
 };
 use std::{
     io::{self, Read as _},
-    net::IpAddr,
     time::{Duration, Instant},
 };
 use tokio::io::AsyncWriteExt as _;
@@ -75,7 +74,7 @@ impl Link {
             let mut stream = dial.endpoint.connect(dial.timeout).await?;
             match dial.tls {
                 Some(tls) => stream = tls.connect(stream, dial.endpoint.host(), Role::Storage).await?,
-                None if is_local(dial.endpoint) => {}
+                None if dial.endpoint.is_local() => {}
                 None => return Err(LinkError::NeedsTls(dial.endpoint.clone())),
             }
             let client = ClientSession::new(Protocol::Lmtp, dial.hostname, ClientLimits::default());
@@ -225,10 +224,4 @@ impl Link {
         })
         .await;
     }
-}
-
-/// Whether nobody between the two ends can listen.
-fn is_local(endpoint: &Endpoint) -> bool {
-    let host = endpoint.host();
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

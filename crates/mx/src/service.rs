@@ -13,6 +13,7 @@ use arc_swap::ArcSwap;
 use chasqui_base::{
     EmailAddress, Lifecycle, RoleService, StartError,
     net::{AcceptLimits, Listener, serve},
+    service::require_tls_or_local,
     tls::{PublicTls, RoleTls},
 };
 use chasqui_directory::DirectoryClient;
@@ -73,6 +74,9 @@ impl Policy {
         }
         if config.limits.recipients == 0 || config.limits.memory.as_u64() == 0 {
             return Err(StartError::value("limits", "`recipients` and `memory` must not be 0"));
+        }
+        for address in &config.listen {
+            require_tls_or_local("listen", address, config.public_tls.is_some())?;
         }
         let postmaster = match &config.postmaster {
             Some(postmaster) => postmaster.clone(),
@@ -184,7 +188,7 @@ impl RoleService for MxService {
         }
     }
 
-    /// Certificates, limits, `hostname` in greetings, `postmaster` and `when_unavailable` change; listeners, connection limits, the spool
+    /// Certificates, the directory's keys, limits, `hostname` in greetings, `postmaster` and `when_unavailable` change; listeners, connection limits, the spool
     /// and the links to nodes need a restart.
     async fn reload(&self, config: Config) -> Result<(), StartError> {
         let policy = Policy::new(config)?;
@@ -192,6 +196,7 @@ impl RoleService for MxService {
         if tls.is_some() != files.is_some() || self.role_tls.is_some() != policy.config.tls.is_some() {
             return Err(StartError::value("tls, public_tls", "TLS is switched on or off by a restart"));
         }
+        self.exchanger.courier.directory.reload().await?;
         if let (Some(tls), Some(files)) = (&self.role_tls, &policy.config.tls) {
             tls.reload(files)?;
         }

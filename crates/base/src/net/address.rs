@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -59,6 +59,13 @@ impl Endpoint {
     /// The UNIX socket's path, if it is one.
     pub fn unix_path(&self) -> Option<&Path> {
         self.text.strip_prefix("unix:").map(Path::new)
+    }
+
+    /// Whether nobody between the two ends can listen: loopback, `localhost` or a UNIX socket. Only there may a link be in clear (E19).
+    pub fn is_local(&self) -> bool {
+        let host = self.host();
+        host.eq_ignore_ascii_case("localhost")
+            || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
     }
 
     /// Connects within `timeout`; TCP connections have Nagle's algorithm off.
@@ -268,6 +275,10 @@ mod tests {
         {
             assert_eq!(text.parse::<Endpoint>().unwrap().host(), host);
         }
+        for near in ["127.0.0.1:1", "[::1]:1", "LOCALHOST:1", "unix:/run/x"] {
+            assert!(near.parse::<Endpoint>().unwrap().is_local(), "{near}");
+        }
+        assert!(!"192.0.2.1:143".parse::<Endpoint>().unwrap().is_local());
         for bad in ["", "host", "host:", ":25", "::1:25", "host:70000", "unix:x", "a b:25"] {
             assert!(bad.parse::<Endpoint>().is_err(), "{bad}");
         }

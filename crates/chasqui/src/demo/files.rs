@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use chasqui_base::fsx::replace_file_durably;
+use chasqui_base::fsx::{create_private_dir, replace_file_durably};
 use chasqui_base::pki;
 use chasqui_base::tls::Role;
 use chasqui_directory::keys::KeyFile;
@@ -66,7 +66,7 @@ pub fn write(dir: &Path, ports: Ports) -> anyhow::Result<()> {
 /// The site's authority, a certificate for each role, and one without a role for what mail programs see.
 fn certificates(dir: &Path) -> anyhow::Result<()> {
     let pki = dir.join("pki");
-    std::fs::create_dir_all(&pki).with_context(|| pki.display().to_string())?;
+    create_private_dir(&pki).with_context(|| pki.display().to_string())?;
     let authority =
         if pki.join("ca.crt").exists() { pki::open_ca(&pki)? } else { pki::create_ca(&pki, DOMAIN)? };
     let holders: [(&str, &[Role]); 7] = [

@@ -9,6 +9,7 @@ use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use chasqui_base::fsx::create_private_dir;
 use serde::{Deserialize, Serialize};
 
 /// The file that makes a folder a demo's.
@@ -36,7 +37,7 @@ impl Folder {
     /// Makes or opens the folder and locks it. With `fresh`, what an earlier demo left in it is removed.
     pub fn claim(path: &Path, fresh: bool) -> anyhow::Result<Self> {
         let cannot = || format!("the folder {} cannot be used", path.display());
-        std::fs::create_dir_all(path).with_context(cannot)?;
+        create_private_dir(path).with_context(cannot)?;
         let path = path.canonicalize().with_context(cannot)?;
         let marker = path.join(MARKER);
         if !marker.exists() && std::fs::read_dir(&path).with_context(cannot)?.next().is_some() {
