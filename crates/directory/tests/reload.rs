@@ -1,7 +1,7 @@
 //! S5a: a full reload of 200,000 users while look-ups run; none of them waits more than 5 ms for it.
 //!
-//! Every other cause of waiting is in the measurement too: this machine may run other work beside. So the bound is held against what
-//! look-ups wait anyway: the slowest without a reload is measured just before, and the test is repeated when the machine was disturbed.
+//! A look-up can wait for other reasons too: the machine may run other work beside. So a reload in which one took longer is
+//! repeated, up to eight times; a wait that the reload itself causes would be there each time.
 
 mod site;
 
