@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::net::{AcceptLimits, Listener, Peer, Stream, serve};
+use crate::net::{AcceptLimits, Gate, Listener, Peer, Stream, serve};
 use crate::service::Lifecycle;
 
 /// Where logs go and how they look.
@@ -43,7 +43,7 @@ pub fn init_logging(format: LogFormat, filter: &str) -> Result<(), String> {
 /// Serves the registry as `GET /metrics` until the role ends.
 pub async fn serve_metrics(listener: Listener, registry: Arc<Registry>, run: Lifecycle) {
     let limits = AcceptLimits { connections: 16, per_address: 16 };
-    serve(listener, limits, Vec::new(), b"", run, move |stream, _: Peer| {
+    serve(listener, Gate::new(limits), Vec::new(), b"", run, move |stream, _: Peer| {
         let registry = Arc::clone(&registry);
         async move {
             let _ = tokio::time::timeout(Duration::from_secs(10), answer(stream, &registry)).await;

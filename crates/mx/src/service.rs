@@ -12,7 +12,7 @@ use crate::{
 use arc_swap::ArcSwap;
 use chasqui_base::{
     EmailAddress, Lifecycle, RoleService, StartError,
-    net::{AcceptLimits, Listener, serve},
+    net::{AcceptLimits, Gate, Listener, serve},
     service::require_tls_or_local,
     tls::{PublicTls, RoleTls},
 };
@@ -33,7 +33,7 @@ pub struct MxService {
     exchanger: Arc<Exchanger>,
     /// Until the role starts.
     idle: Mutex<Option<Idle>>,
-    accept: AcceptLimits,
+    gate: Arc<Gate>,
     proxy_networks: Vec<chasqui_base::net::IpNetwork>,
     endpoints: Vec<(&'static str, String)>,
     role_tls: Option<RoleTls>,
@@ -132,6 +132,7 @@ impl MxService {
         let spool = Spool::open(&config.spool, &metrics)
             .map_err(|error| StartError::open(&config.spool.path, error))?;
         let (recovery, recovered) = mpsc::channel(RECOVERED);
+        let gate = Gate::new(accept_limits(&config));
         let nodes = Nodes::new(config.delivery, config.hostname, role_tls.clone(), metrics.clone(), recovery);
         let endpoints =
             listeners.iter().map(|listener| ("smtp", listener.local_address().to_string())).collect();
@@ -144,10 +145,7 @@ impl MxService {
                 policy: ArcSwap::from_pointee(policy),
             }),
             idle: Mutex::new(Some(Idle { listeners, recovered })),
-            accept: AcceptLimits {
-                connections: config.limits.connections,
-                per_address: config.limits.connections_per_address,
-            },
+            gate,
             proxy_networks: config.proxy_networks,
             endpoints,
             role_tls,
@@ -184,11 +182,11 @@ impl RoleService for MxService {
             let handler =
                 move |stream, peer| session::run(Arc::clone(&exchanger), stream, peer, sessions.clone());
             let networks = self.proxy_networks.clone();
-            run.spawn(serve(listener, self.accept, networks, REFUSAL, run.clone(), handler));
+            run.spawn(serve(listener, Arc::clone(&self.gate), networks, REFUSAL, run.clone(), handler));
         }
     }
 
-    /// Certificates, the directory's keys, limits, `hostname` in greetings, `postmaster` and `when_unavailable` change; listeners, connection limits, the spool
+    /// Certificates, the directory's keys, limits, `hostname` in greetings, `postmaster` and `when_unavailable` change; listeners, the spool
     /// and the links to nodes need a restart.
     async fn reload(&self, config: Config) -> Result<(), StartError> {
         let policy = Policy::new(config)?;
@@ -203,11 +201,19 @@ impl RoleService for MxService {
         if let (Some(tls), Some(files)) = (tls, files) {
             tls.reload(files)?;
         }
+        self.gate.set_limits(accept_limits(&policy.config));
         self.exchanger.policy.store(Arc::new(policy));
         Ok(())
     }
 
     async fn close(&self) {
         self.exchanger.courier.nodes.close().await;
+    }
+}
+
+fn accept_limits(config: &Config) -> AcceptLimits {
+    AcceptLimits {
+        connections: config.limits.connections,
+        per_address: config.limits.connections_per_address,
     }
 }

@@ -61,10 +61,10 @@ pub enum PlaintextLogin {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Open connections of each listener, logged in or not. Changes take effect at a restart. Default: 50000.
+    /// Open connections of each listener, logged in or not. Default: 50000.
     pub connections: usize,
-    /// Open connections of one client address at each listener. Many people may share an address. Changes
-    /// take effect at a restart. Default: 4000.
+    /// Open connections of one client address at each listener. Many people may share an address.
+    /// Default: 4000.
     pub per_address: usize,
     /// Longest command before the log-in, with its literals. Default: `"8KiB"`.
     pub command: ByteSize,

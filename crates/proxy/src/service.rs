@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use chasqui_base::net::{AcceptLimits, IpNetwork, Listener, Peer, Stream, serve};
+use chasqui_base::net::{Gate, IpNetwork, Listener, Peer, Stream, serve};
 use chasqui_base::tls::{PublicTls, RoleTls};
 use chasqui_base::{Lifecycle, RoleService, StartError};
 use chasqui_directory::DirectoryClient;
@@ -22,9 +22,10 @@ use crate::shared::{Settings, Shared, Verifier};
 pub struct ProxyService {
     shared: Arc<Shared>,
     /// Taken by `start`.
-    listeners: Mutex<Vec<(Service, Listener)>>,
+    listeners: Mutex<Vec<(Service, Listener, Arc<Gate>)>>,
     endpoints: Vec<(&'static str, String)>,
-    accept: AcceptLimits,
+    /// One a listener.
+    gates: Vec<Arc<Gate>>,
     proxy_networks: Vec<IpNetwork>,
 }
 
@@ -55,18 +56,18 @@ impl RoleService for ProxyService {
 
     fn start(&self, run: &Lifecycle) {
         let listeners = std::mem::take(&mut *self.listeners.lock().unwrap_or_else(PoisonError::into_inner));
-        for (service, listener) in listeners {
+        for (service, listener, gate) in listeners {
             match service {
-                Service::Imap => self.accept::<Imap>(listener, false, run),
-                Service::Imaps => self.accept::<Imap>(listener, true, run),
-                Service::Pop3 => self.accept::<Pop3>(listener, false, run),
-                Service::Pop3s => self.accept::<Pop3>(listener, true, run),
+                Service::Imap => self.accept::<Imap>(listener, gate, false, run),
+                Service::Imaps => self.accept::<Imap>(listener, gate, true, run),
+                Service::Pop3 => self.accept::<Pop3>(listener, gate, false, run),
+                Service::Pop3s => self.accept::<Pop3>(listener, gate, true, run),
             }
         }
     }
 
-    /// Takes over certificates, directory keys, timeouts, the limits of sessions and those of guessing. Listeners, their
-    /// connection limits and the size of the guessing tables stay until a restart.
+    /// Takes over certificates, directory keys, timeouts, the limits of connections, of sessions and of guessing. Listeners and
+    /// the size of the guessing tables stay until a restart.
     async fn reload(&self, config: Config) -> Result<(), StartError> {
         config.check()?;
         let restart = |key: &str| StartError::value(key, "can be set or unset only by a restart");
@@ -86,6 +87,7 @@ impl RoleService for ProxyService {
         if let (Some(tls), Some(files)) = (&self.shared.role_tls, &config.tls) {
             tls.reload(files)?;
         }
+        self.gates.iter().for_each(|gate| gate.set_limits(config.limits.accept()));
         self.shared.guessing.reconfigure(config.guessing.clone());
         self.shared.replace_settings(Settings::of(&config));
         Ok(())
@@ -115,7 +117,7 @@ impl ProxyService {
             for address in addresses {
                 let listener = Listener::bind(address)?;
                 endpoints.push((service.name(), listener.local_address().to_string()));
-                listeners.push((service, listener));
+                listeners.push((service, listener, Gate::new(config.limits.accept())));
             }
         }
         let guessing = Guessing::new(config.guessing.clone(), Instant::now());
@@ -123,21 +125,21 @@ impl ProxyService {
         let shared = Shared::new(Settings::of(&config), public_tls, role_tls, directory, guessing, metrics);
         Ok(Self {
             shared: Arc::new(shared),
+            gates: listeners.iter().map(|(_, _, gate)| Arc::clone(gate)).collect(),
             listeners: Mutex::new(listeners),
             endpoints,
-            accept: config.limits.accept(),
             proxy_networks: config.proxy_networks,
         })
     }
 
-    fn accept<D: Dialogue>(&self, listener: Listener, tls: bool, run: &Lifecycle) {
+    fn accept<D: Dialogue>(&self, listener: Listener, gate: Arc<Gate>, tls: bool, run: &Lifecycle) {
         let (shared, sessions) = (Arc::clone(&self.shared), run.clone());
         let handler = move |stream: Stream, peer: Peer| {
             session::serve::<D>(Arc::clone(&shared), sessions.clone(), stream, peer, tls)
         };
         // Under TLS a refusal in the clear would be noise.
         let refusal = if tls { b"" } else { D::REFUSAL };
-        run.spawn(serve(listener, self.accept, self.proxy_networks.clone(), refusal, run.clone(), handler));
+        run.spawn(serve(listener, gate, self.proxy_networks.clone(), refusal, run.clone(), handler));
     }
 }
 

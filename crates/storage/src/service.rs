@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chasqui_base::net::{AcceptLimits, Listener, Peer, Stream, serve};
+use chasqui_base::net::{Gate, Listener, Peer, Stream, serve};
 use chasqui_base::service::{Lifecycle, RoleService, StartError};
 use chasqui_base::tls::{PeerRoles, RoleTls};
 use chasqui_directory::DirectoryClient;
@@ -21,12 +21,19 @@ pub struct StorageService {
     endpoints: Vec<(&'static str, String)>,
     /// Taken by `start`.
     listeners: Mutex<Option<Listeners>>,
+    gates: Gates,
 }
 
 struct Listeners {
-    lmtp: (Listener, AcceptLimits),
-    imap: (Listener, AcceptLimits),
-    pop3: (Listener, AcceptLimits),
+    lmtp: Listener,
+    imap: Listener,
+    pop3: Listener,
+}
+
+struct Gates {
+    lmtp: Arc<Gate>,
+    imap: Arc<Gate>,
+    pop3: Arc<Gate>,
 }
 
 impl RoleService for StorageService {
@@ -37,14 +44,19 @@ impl RoleService for StorageService {
         config.check()?;
         let tls = config.tls.as_ref().map(RoleTls::load).transpose()?;
         let listeners = Listeners {
-            lmtp: (Listener::bind(&config.lmtp)?, config.limits.lmtp),
-            imap: (Listener::bind(&config.imap)?, config.limits.imap),
-            pop3: (Listener::bind(&config.pop3)?, config.limits.pop3),
+            lmtp: Listener::bind(&config.lmtp)?,
+            imap: Listener::bind(&config.imap)?,
+            pop3: Listener::bind(&config.pop3)?,
+        };
+        let gates = Gates {
+            lmtp: Gate::new(config.limits.lmtp),
+            imap: Gate::new(config.limits.imap),
+            pop3: Gate::new(config.limits.pop3),
         };
         let endpoints = vec![
-            ("lmtp", listeners.lmtp.0.local_address().to_string()),
-            ("imap", listeners.imap.0.local_address().to_string()),
-            ("pop3", listeners.pop3.0.local_address().to_string()),
+            ("lmtp", listeners.lmtp.local_address().to_string()),
+            ("imap", listeners.imap.local_address().to_string()),
+            ("pop3", listeners.pop3.local_address().to_string()),
         ];
         let directory = DirectoryClient::connect(&config.directory, tls.clone()).await?;
         directory.register(registry);
@@ -53,7 +65,7 @@ impl RoleService for StorageService {
         store.register(registry);
         let settings = Settings { limits: config.limits, timeouts: config.timeouts };
         let node = Node::new(config.name, store, directory, Metrics::register(registry), settings);
-        Ok(Self { node, tls, endpoints, listeners: Mutex::new(Some(listeners)) })
+        Ok(Self { node, tls, endpoints, listeners: Mutex::new(Some(listeners)), gates })
     }
 
     fn endpoints(&self) -> Vec<(&'static str, String)> {
@@ -63,9 +75,15 @@ impl RoleService for StorageService {
     fn start(&self, run: &Lifecycle) {
         let taken = self.listeners.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Listeners { lmtp, imap, pop3 }) = taken else { return };
-        self.accept(run, lmtp, b"421 4.3.2 too many connections\r\n", lmtp::serve);
-        self.accept(run, imap, b"* BYE [UNAVAILABLE] too many connections\r\n", imap::serve);
-        self.accept(run, pop3, b"-ERR [SYS/TEMP] too many connections\r\n", pop3::serve);
+        self.accept(run, lmtp, &self.gates.lmtp, b"421 4.3.2 too many connections\r\n", lmtp::serve);
+        self.accept(
+            run,
+            imap,
+            &self.gates.imap,
+            b"* BYE [UNAVAILABLE] too many connections\r\n",
+            imap::serve,
+        );
+        self.accept(run, pop3, &self.gates.pop3, b"-ERR [SYS/TEMP] too many connections\r\n", pop3::serve);
         run.spawn(over_quota::run(Arc::clone(&self.node), run.clone()));
     }
 
@@ -80,6 +98,9 @@ impl RoleService for StorageService {
             _ => return Err(StartError::value("tls", "TLS is turned on or off only with a restart")),
         }
         self.node.directory.reload().await?;
+        self.gates.lmtp.set_limits(config.limits.lmtp);
+        self.gates.imap.set_limits(config.limits.imap);
+        self.gates.pop3.set_limits(config.limits.pop3);
         self.node.change_settings(Settings { limits: config.limits, timeouts: config.timeouts });
         Ok(())
     }
@@ -98,7 +119,8 @@ impl StorageService {
     fn accept<S, F>(
         &self,
         run: &Lifecycle,
-        (listener, limits): (Listener, AcceptLimits),
+        listener: Listener,
+        gate: &Arc<Gate>,
         refusal: &'static [u8],
         session: S,
     ) where
@@ -106,21 +128,28 @@ impl StorageService {
         F: Future<Output = ()> + Send + 'static,
     {
         let (node, tls, sessions) = (Arc::clone(&self.node), self.tls.clone(), run.clone());
-        run.spawn(serve(listener, limits, Vec::new(), refusal, run.clone(), move |stream, peer| {
-            let (node, tls, run) = (Arc::clone(&node), tls.clone(), sessions.clone());
-            async move {
-                let (stream, roles) = match tls {
-                    // Boxed: the handshake is over soon, its size should not stay in every session's.
-                    Some(tls) => match Box::pin(tls.accept(stream)).await {
-                        Ok(accepted) => accepted,
-                        Err(error) => return tracing::info!(peer = %peer.ip(), %error, "TLS refused"),
-                    },
-                    // In clear only on loopback or a UNIX socket: `Config::check` refused everything else.
-                    None => (stream, PeerRoles::loopback()),
-                };
-                session(stream, peer, roles, node, run).await;
-            }
-        }));
+        run.spawn(serve(
+            listener,
+            Arc::clone(gate),
+            Vec::new(),
+            refusal,
+            run.clone(),
+            move |stream, peer| {
+                let (node, tls, run) = (Arc::clone(&node), tls.clone(), sessions.clone());
+                async move {
+                    let (stream, roles) = match tls {
+                        // Boxed: the handshake is over soon, its size should not stay in every session's.
+                        Some(tls) => match Box::pin(tls.accept(stream)).await {
+                            Ok(accepted) => accepted,
+                            Err(error) => return tracing::info!(peer = %peer.ip(), %error, "TLS refused"),
+                        },
+                        // In clear only on loopback or a UNIX socket: `Config::check` refused everything else.
+                        None => (stream, PeerRoles::loopback()),
+                    };
+                    session(stream, peer, roles, node, run).await;
+                }
+            },
+        ));
     }
 }
 

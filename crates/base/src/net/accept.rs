@@ -10,6 +10,7 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use proxy_header::{ParseConfig, ProxyHeader};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -55,10 +56,11 @@ impl Peer {
 }
 
 /// Accepts until `run` ends, and hands each connection to `handler` in a task of its own. Connections from `proxy_networks`
-/// must begin with a PROXY protocol v2 header (never accepted from elsewhere). One over a limit gets `refusal` and is closed.
+/// must begin with a PROXY protocol v2 header (never accepted from elsewhere). One that `gate` does not let in gets `refusal` and is
+/// closed.
 pub async fn serve<H, F>(
     listener: Listener,
-    limits: AcceptLimits,
+    gate: Arc<Gate>,
     proxy_networks: Vec<IpNetwork>,
     refusal: &'static [u8],
     run: Lifecycle,
@@ -67,7 +69,6 @@ pub async fn serve<H, F>(
     H: Fn(Stream, Peer) -> F + Clone + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    let gate = Arc::new(Gate { limits, open: Mutex::default() });
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -152,9 +153,9 @@ async fn read_proxy_header(stream: &mut Stream) -> io::Result<Option<SocketAddr>
     }))
 }
 
-/// Counts open connections, in all and by address.
-struct Gate {
-    limits: AcceptLimits,
+/// Counts open connections, in all and by address; several listeners may share it.
+pub struct Gate {
+    limits: ArcSwap<AcceptLimits>,
     open: Mutex<Open>,
 }
 
@@ -165,13 +166,24 @@ struct Open {
 }
 
 impl Gate {
+    /// A gate with nobody inside.
+    pub fn new(limits: AcceptLimits) -> Arc<Self> {
+        Arc::new(Self { limits: ArcSwap::from_pointee(limits), open: Mutex::default() })
+    }
+
+    /// Takes over other limits. Who is inside stays; who comes is measured by the new ones.
+    pub fn set_limits(&self, limits: AcceptLimits) {
+        self.limits.store(Arc::new(limits));
+    }
+
     fn enter(self: &Arc<Self>, ip: IpAddr) -> Option<Place> {
+        let limits = **self.limits.load();
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.total >= self.limits.connections {
+        if open.total >= limits.connections {
             return None;
         }
         let count = open.by_address.entry(ip).or_default();
-        if *count >= self.limits.per_address {
+        if *count >= limits.per_address {
             return None;
         }
         *count += 1;
@@ -302,7 +314,7 @@ mod tests {
         }
     }
 
-    async fn listen(limits: AcceptLimits, proxies: Vec<IpNetwork>) -> (SocketAddr, Lifecycle) {
+    async fn listen(gate: Arc<Gate>, proxies: Vec<IpNetwork>) -> (SocketAddr, Lifecycle) {
         let listener = Listener::bind(&"127.0.0.1:0".parse().unwrap()).unwrap();
         let super::super::ListenAddress::Tcp(address) = listener.local_address().clone() else {
             unreachable!()
@@ -310,7 +322,7 @@ mod tests {
         let run = Lifecycle::new();
         tokio::spawn(serve(
             listener,
-            limits,
+            gate,
             proxies,
             b"421 busy\r\n",
             run.clone(),
@@ -335,7 +347,8 @@ mod tests {
 
     #[tokio::test]
     async fn connections_over_a_limit_are_told_and_closed() {
-        let (address, run) = listen(AcceptLimits { connections: 10, per_address: 2 }, Vec::new()).await;
+        let gate = Gate::new(AcceptLimits { connections: 10, per_address: 2 });
+        let (address, run) = listen(Arc::clone(&gate), Vec::new()).await;
         let mut first = TcpStream::connect(address).await.unwrap();
         let mut second = TcpStream::connect(address).await.unwrap();
         assert_eq!(
@@ -344,7 +357,11 @@ mod tests {
         );
         let mut third = TcpStream::connect(address).await.unwrap();
         assert_eq!(read_line(&mut third).await, "421 busy\r\n");
-        drop(first);
+        gate.set_limits(AcceptLimits { connections: 10, per_address: 3 });
+        let mut third = TcpStream::connect(address).await.unwrap();
+        assert_eq!(read_line(&mut third).await, "127.0.0.1\n");
+        gate.set_limits(AcceptLimits { connections: 10, per_address: 2 });
+        drop((first, second));
         // The place is free once the first session has noticed.
         for _ in 0..100 {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -359,7 +376,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_balancer_of_a_listed_network_names_the_client() {
-        let (address, _run) = listen(AcceptLimits::default(), vec!["127.0.0.0/8".parse().unwrap()]).await;
+        let (address, _run) =
+            listen(Gate::new(AcceptLimits::default()), vec!["127.0.0.0/8".parse().unwrap()]).await;
         let header = ProxyHeader::with_address(proxy_header::ProxiedAddress::stream(
             "192.0.2.7:4711".parse().unwrap(),
             "192.0.2.1:25".parse().unwrap(),

@@ -21,7 +21,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use chasqui_base::net::{BindError, ListenAddress, Listener};
+use chasqui_base::net::{BindError, Gate, ListenAddress, Listener, serve};
 use chasqui_base::service::{Lifecycle, RoleService, StartError, require_tls_or_local};
 use chasqui_base::tls::RoleTls;
 use prometheus_client::registry::Registry;
@@ -115,8 +115,7 @@ impl RoleService for DirectoryService {
             let (desk, tls) = (self.desk.clone(), self.tls.clone());
             let limits = desk.limits.load().tcp;
             let handler = move |stream, peer| connections::serve(desk.clone(), tls.clone(), stream, peer);
-            let serving = chasqui_base::net::serve(listener, limits, Vec::new(), b"", run.clone(), handler);
-            run.spawn(serving);
+            run.spawn(serve(listener, Gate::new(limits), Vec::new(), b"", run.clone(), handler));
         }
         let (run_on, datagrams) = (run.clone(), self.datagrams.clone());
         run.spawn(async move {
