@@ -47,20 +47,23 @@ fn both_accept_what_the_grammar_makes() {
     }
 }
 
-fn text() -> impl Strategy<Value = Cow<'static, [u8]>> {
+// The strategies are boxed: unboxed, a nested one is larger than the stack of a test's thread holds in a debug build.
+
+fn text() -> BoxedStrategy<Cow<'static, [u8]>> {
     prop_oneof![
         "[ -~]{0,20}".prop_map(String::into_bytes),
         "\\PC{0,20}".prop_map(String::into_bytes),
         "[a\r\n\"\\\\]{0,6}".prop_map(String::into_bytes)
     ]
     .prop_map(Cow::Owned)
+    .boxed()
 }
 
-fn optional() -> impl Strategy<Value = Option<Cow<'static, [u8]>>> {
-    proptest::option::of(text())
+fn optional() -> BoxedStrategy<Option<Cow<'static, [u8]>>> {
+    proptest::option::of(text()).boxed()
 }
 
-fn addresses() -> impl Strategy<Value = Vec<Address<'static>>> {
+fn addresses() -> BoxedStrategy<Vec<Address<'static>>> {
     proptest::collection::vec(
         (optional(), optional(), optional()).prop_map(|(name, mailbox, host)| Address {
             name,
@@ -69,9 +72,10 @@ fn addresses() -> impl Strategy<Value = Vec<Address<'static>>> {
         }),
         0..3,
     )
+    .boxed()
 }
 
-fn envelope() -> impl Strategy<Value = Envelope<'static>> {
+fn envelope() -> BoxedStrategy<Envelope<'static>> {
     ((optional(), optional(), optional(), optional()), addresses(), addresses(), addresses(), addresses())
         .prop_map(|((date, subject, in_reply_to, message_id), from, sender, to, cc)| Envelope {
             date,
@@ -85,13 +89,14 @@ fn envelope() -> impl Strategy<Value = Envelope<'static>> {
             in_reply_to,
             message_id,
         })
+        .boxed()
 }
 
-fn parameters() -> impl Strategy<Value = Parameters<'static>> {
-    proptest::collection::vec((text(), text()), 0..3)
+fn parameters() -> BoxedStrategy<Parameters<'static>> {
+    proptest::collection::vec((text(), text()), 0..3).boxed()
 }
 
-fn structure() -> impl Strategy<Value = BodyStructure<'static>> {
+fn structure() -> BoxedStrategy<BodyStructure<'static>> {
     let part = |kind: PartKind<'static>, subtype, parameters, (id, md5, location), disposition: Option<_>| {
         BodyStructure {
             kind,
@@ -114,6 +119,7 @@ fn structure() -> impl Strategy<Value = BodyStructure<'static>> {
             (optional(), optional(), optional()),
             proptest::option::of((text(), parameters())),
         )
+            .boxed()
     };
     let leaf =
         (any::<bool>(), rest()).prop_map(move |(is_text, (subtype, parameters, some, disposition))| {
@@ -137,6 +143,7 @@ fn structure() -> impl Strategy<Value = BodyStructure<'static>> {
             ),
         ]
     })
+    .boxed()
 }
 
 /// The only item of the only FETCH response in the text.
