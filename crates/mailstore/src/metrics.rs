@@ -1,8 +1,16 @@
 //! What the store tells Prometheus.
 
+use std::fmt;
+use std::sync::Weak;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+
+use crate::worker::Workers;
 
 /// Counters and histograms of one store.
 pub(crate) struct Metrics {
@@ -29,7 +37,6 @@ impl Metrics {
     }
 
     pub(crate) fn register(&self, registry: &mut Registry) {
-        let registry = registry.sub_registry_with_prefix("chasqui_mailstore");
         registry.register("delivered", "Messages stored, one a recipient", self.delivered.clone());
         registry.register(
             "duplicates",
@@ -48,5 +55,23 @@ impl Metrics {
             "From queue to acknowledgement, one delivery",
             self.delivery_seconds.clone(),
         );
+    }
+}
+
+/// The workers' queues, counted when somebody looks.
+pub(crate) struct Queues(pub(crate) Weak<Workers>);
+
+impl fmt::Debug for Queues {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Queues")
+    }
+}
+
+impl Collector for Queues {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let waiting = self.0.upgrade().map_or(0, |workers| workers.waiting());
+        let gauge = ConstGauge::new(i64::try_from(waiting).unwrap_or(i64::MAX));
+        let help = "Requests that wait for a worker";
+        gauge.encode(encoder.encode_descriptor("waiting", help, None, gauge.metric_type())?)
     }
 }

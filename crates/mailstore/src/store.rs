@@ -26,7 +26,7 @@ use crate::folder_name::FolderName;
 use crate::incoming::Incoming;
 use crate::index::Indexes;
 use crate::layout::Layout;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Queues};
 use crate::state_file::seconds_since_epoch;
 use crate::uid::Uid;
 use crate::worker::{Site, Workers};
@@ -194,12 +194,11 @@ impl Store {
 
     /// Registers the store's metrics.
     pub fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("chasqui_mailstore");
         self.inner.site.metrics.register(registry);
-    }
-
-    /// Requests that wait for a worker.
-    pub fn waiting(&self) -> usize {
-        self.workers().map_or(0, |workers| workers.waiting())
+        if let Ok(workers) = self.workers() {
+            registry.register_collector(Box::new(Queues(Arc::downgrade(&workers))));
+        }
     }
 
     pub(crate) async fn run<T: Send + 'static>(
