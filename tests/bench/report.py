@@ -35,9 +35,11 @@ METHOD = """
   (Argon2id is not in the figure, the sealed datagram is). Once with the real store behind (Dovecot; our storage node), once with
   the same trivial store behind both, which is the one that compares the proxies alone.
 - *Look-ups*: slapd with mdb, `mail` indexed, eight persistent connections, one search for the address and three attributes each;
-  ours through the client that the roles use, each client with a socket of its own, sealed datagrams.
+  ours through the client that the roles use, each client with a socket of its own, sealed datagrams, nothing remembered: each
+  answer is the server's and is compared with what was asked. Questions of one client that wait at the same moment share a datagram.
 - *Memory* is the growth of resident memory from before 2,000 connections of 2,000 different users were opened to when all are
-  logged in and idle, divided by 2,000; kernel buffers are not in it.
+  logged in and idle, divided by 2,000, in freshly started processes after a first hundred connections; kernel buffers are not in it.
+  That of the directory is the larger of after its start and after a reload.
 - Debian's configurations as shipped, but for what `tests/bench/peers.py` names with its reason.
 """
 

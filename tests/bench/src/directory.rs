@@ -3,7 +3,7 @@
 use crate::measure::{Measured, Work};
 use anyhow::{Context, Result, bail};
 use chasqui_base::address::EmailAddress;
-use chasqui_directory::{ClientConfig, DirectoryClient, LookUp};
+use chasqui_directory::{ClientConfig, DirectoryClient, LookUp, Target};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -85,7 +85,10 @@ impl LookUps {
 async fn find(client: &DirectoryClient, address: &EmailAddress) -> Result<()> {
     for _ in 0..TRIES {
         match client.look_up(address).await {
-            Ok(LookUp::Found(_)) => return Ok(()),
+            Ok(LookUp::Found(found)) => match &found[..] {
+                [Target::Account(record)] if record.account == *address => return Ok(()),
+                other => bail!("{address} was answered with {other:?}"),
+            },
             Ok(_) => bail!("{address} was not found"),
             Err(_) => {}
         }
