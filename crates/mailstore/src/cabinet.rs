@@ -295,7 +295,11 @@ impl Drawer {
         let mut file = self.file.clone();
         file.uid_floor = file.uid_floor.max(self.uid_next);
         file.depart(ids.iter().copied(), window);
-        file.write(&site.disk, &self.dir)?;
+        let mut written = file.write(&site.disk, &self.dir).map_err(MailError::from);
+        if matches!(written, Err(MailError::Full)) && site.reserve.release() {
+            written = file.write(&site.disk, &self.dir).map_err(MailError::from);
+        }
+        written?;
         self.file = file;
         if let Some(known) = &mut self.ids {
             known.extend(ids.into_iter().map(|id| (id, None)));

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -14,8 +15,10 @@ use crate::uid::Uid;
 
 /// A message up to this size is read in one go when it is opened.
 const WHOLE: u64 = 128 << 10;
-/// Attempts to open a file whose name changes meanwhile.
-const ATTEMPTS: usize = 10;
+/// Attempts to open a file whose name changes meanwhile: the first ones at once, the others a pause apart.
+const ATTEMPTS: usize = 60;
+const HURRIED: usize = 10;
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// The octets of one message. What was opened stays readable after an expunge.
 pub struct Content {
@@ -69,7 +72,7 @@ impl Content {
 
 /// Opens the file of a message, whose name the worker may change at any time.
 pub(crate) fn open_file(folder: &Folder, host: &str, uid: Uid) -> Result<File, MailError> {
-    for _ in 0..ATTEMPTS {
+    for attempt in 0..ATTEMPTS {
         let path = {
             let state = folder.lock();
             let entry = state.get(uid).filter(|_| !state.gone).ok_or(MailError::Gone)?;
@@ -77,9 +80,13 @@ pub(crate) fn open_file(folder: &Folder, host: &str, uid: Uid) -> Result<File, M
         };
         match File::open(&path) {
             // Renamed since: the state will say to what, or that it is gone.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => std::thread::yield_now(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && attempt < HURRIED => {
+                std::thread::yield_now()
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => std::thread::sleep(PAUSE),
             other => return Ok(other?),
         }
     }
-    Err(MailError::Gone)
+    // The state knows it still, so it is not gone: something else is wrong, and the client may ask again.
+    Err(MailError::Busy)
 }

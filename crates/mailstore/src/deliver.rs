@@ -241,7 +241,7 @@ impl Placed {
         match (&self.place.fresh, &self.job.source) {
             (Some(fresh), _) => fresh.link_to(&target)?,
             (None, Source::File(shared, _)) => {
-                shared.link_to(&target)?;
+                shared.link_or_copy(&target, &self.place.dir.join("tmp"), self.place.entry.time)?;
             }
             (None, Source::Memory(_)) => return Err(MailError::Busy),
         }

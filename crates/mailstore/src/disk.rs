@@ -13,6 +13,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use chasqui_base::DeliveryId;
@@ -20,6 +21,9 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 
 /// Suffix of files that are being written; what is left of them after a crash is removed.
 pub(crate) const PARTIAL: &str = ".partial";
+
+/// Octets that are copied at a time where a link cannot reach.
+const COPY_PIECE: usize = 128 << 10;
 
 /// The disk under one store.
 #[derive(Clone)]
@@ -214,6 +218,30 @@ impl Fresh {
                 crate::recording::Event::Link { file: self.number, path: path.to_owned() }
             ),
         }
+    }
+
+    /// Gives it a name on whatever file system that is: where a link cannot reach, its octets are copied by way of the folder `tmp`
+    /// there, and synced.
+    pub(crate) fn link_or_copy(&self, path: &Path, tmp: &Path, time: u64) -> io::Result<()> {
+        match self.link_to(path) {
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {}
+            linked => return linked,
+        }
+        let mut copy = self.disk.fresh(tmp)?;
+        let mut piece = vec![0; COPY_PIECE];
+        let mut at = 0;
+        loop {
+            match self.file.read_at(&mut piece, at)? {
+                0 => break,
+                read => {
+                    copy.write(&piece[..read])?;
+                    at += read as u64;
+                }
+            }
+        }
+        copy.set_time(time)?;
+        copy.sync()?;
+        copy.link_to(path)
     }
 
     fn rename_to(mut self, path: &Path) -> io::Result<()> {

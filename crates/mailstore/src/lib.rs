@@ -63,6 +63,7 @@ mod op;
 mod power_loss;
 #[cfg(test)]
 mod recording;
+mod reserve;
 mod state_file;
 pub mod store;
 pub mod uid;

@@ -188,7 +188,8 @@ impl Mailbox {
     pub fn message(&self, uid: Uid) -> Option<Message> {
         let state = self.folder.lock();
         let entry = state.get(uid)?;
-        Some(state.message(entry, self.recent.contains(&uid)))
+        // In rising order, as they were claimed.
+        Some(state.message(entry, self.recent.binary_search(&uid).is_ok()))
     }
 
     /// The keywords that the folder knows (for FLAGS and PERMANENTFLAGS).

@@ -27,6 +27,7 @@ use crate::incoming::Incoming;
 use crate::index::Indexes;
 use crate::layout::Layout;
 use crate::metrics::{Metrics, Queues};
+use crate::reserve::Reserve;
 use crate::state_file::seconds_since_epoch;
 use crate::uid::Uid;
 use crate::worker::{Site, Workers};
@@ -126,7 +127,14 @@ impl Store {
             host => safe_host(host),
         };
         let committer = Committer::new(disk.clone(), File::open(&incoming).map_err(at_root)?);
-        let site = Arc::new(Site { config: config.clone(), disk, committer, host, metrics: Metrics::new() });
+        let site = Arc::new(Site {
+            config: config.clone(),
+            disk,
+            committer,
+            reserve: Reserve::new(&config.root),
+            host,
+            metrics: Metrics::new(),
+        });
         let (sender, ended) = mpsc::channel(1);
         let workers = Workers::start(&site, &sender).map_err(at_root)?;
         let inner = Inner {

@@ -21,6 +21,7 @@ use crate::disk::Disk;
 use crate::error::MailError;
 use crate::index::Indexes;
 use crate::metrics::Metrics;
+use crate::reserve::Reserve;
 
 /// Longest wait for a place in a worker's queue.
 const QUEUE_WAIT: Duration = Duration::from_secs(30);
@@ -33,6 +34,7 @@ pub(crate) struct Site {
     pub(crate) config: StoreConfig,
     pub(crate) disk: Disk,
     pub(crate) committer: Committer,
+    pub(crate) reserve: Reserve,
     /// This host in file names.
     pub(crate) host: String,
     pub(crate) metrics: Metrics,

@@ -69,7 +69,23 @@ async fn a_full_disk_refuses_and_keeps_what_is_there() {
         assert_eq!(content.size(), mailbox.message(uid).unwrap().size);
     }
 
-    // Room again: removing must work on a disk that was full a moment ago, once there is a page for the state file.
+    // A move has no room for what the folder must remember, or has it: never is a message in both folders, nor in none.
+    let first = mailbox.uids()[0];
+    let trash = FolderName::parse("Trash").unwrap();
+    let moved = mailbox.move_to(&[first], &trash).await.is_ok();
+    mailbox.sync(true);
+    let in_trash = handle.status(&trash).await.map_or(0, |status| status.messages);
+    assert_eq!((mailbox.exists() + in_trash as usize, moved), (stored, in_trash == 1));
+
+    // Nobody needs room to make room.
+    let gone = mailbox.uids()[..10].to_vec();
+    mailbox.remove(&gone).await.unwrap();
+    mailbox.sync(true);
+    stored = mailbox.exists();
+    assert!(mailbox.uids().iter().all(|uid| !gone.contains(uid)));
+    deliver(10_000, DeliveryId::generate()).await.unwrap();
+    stored += 1;
+
     drop(mailbox);
     store.close().await;
     drop(store);

@@ -29,7 +29,7 @@ const PREFACE_DEADLINE: Duration = Duration::from_secs(5);
 pub struct AcceptLimits {
     /// Connections in all. Default 10000.
     pub connections: usize,
-    /// Connections from one address. Default 100.
+    /// Connections from one address, or from one /64 of IPv6 addresses. Default 100.
     pub per_address: usize,
 }
 
@@ -177,6 +177,7 @@ impl Gate {
     }
 
     fn enter(self: &Arc<Self>, ip: IpAddr) -> Option<Place> {
+        let ip = client_network(ip);
         let limits = **self.limits.load();
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.total >= limits.connections {
@@ -189,6 +190,14 @@ impl Gate {
         *count += 1;
         open.total += 1;
         Some(Place { gate: Arc::clone(self), ip })
+    }
+}
+
+/// What counts as one client: an IPv4 address, or the /64 of an IPv6 address, which one host holds whole (RFC 4291 §2.5.4).
+pub fn client_network(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(_) => masked(ip, 64).unwrap_or(ip),
+        v4 => v4,
     }
 }
 
@@ -312,6 +321,18 @@ mod tests {
         for bad in ["10.0.0.1/8", "10.0.0.0/33", "x/8", "10.0.0.0/", "::/129"] {
             assert!(bad.parse::<IpNetwork>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_network_of_ipv6_addresses_counts_as_one_client() {
+        let gate = Gate::new(AcceptLimits { connections: 10, per_address: 1 });
+        let _place = gate.enter("2001:db8::1".parse().unwrap()).unwrap();
+        assert!(gate.enter("2001:db8::2".parse().unwrap()).is_none());
+        assert!(gate.enter("2001:db8:0:1::1".parse().unwrap()).is_some());
+        assert!(
+            gate.enter("192.0.2.1".parse().unwrap()).is_some()
+                && gate.enter("192.0.2.2".parse().unwrap()).is_some()
+        );
     }
 
     async fn listen(gate: Arc<Gate>, proxies: Vec<IpNetwork>) -> (SocketAddr, Lifecycle) {

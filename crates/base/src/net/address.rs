@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -119,7 +120,7 @@ impl Listener {
                 Socket::Tcp(socket.listen(BACKLOG).map_err(failed)?)
             }
             ListenAddress::Unix(path) => {
-                if path.exists() && std::os::unix::net::UnixStream::connect(path).is_err() {
+                if is_stale_socket(path) {
                     std::fs::remove_file(path).map_err(failed)?;
                 }
                 let listener = UnixListener::bind(path).map_err(failed)?;
@@ -154,6 +155,14 @@ impl Listener {
             }
         }
     }
+}
+
+/// Whether a socket is there that nobody listens on any more. Anything else of that name is not ours to remove.
+fn is_stale_socket(path: &Path) -> bool {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    is_socket
+        && std::os::unix::net::UnixStream::connect(path)
+            .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 /// An address cannot be listened on.
@@ -303,6 +312,10 @@ mod tests {
         let live = Listener::bind(&address).unwrap();
         assert!(Listener::bind(&address).is_err());
         drop(live);
+        std::fs::write(dir.path().join("s"), "a file that somebody needs").unwrap();
+        assert!(Listener::bind(&address).is_err());
+        assert!(dir.path().join("s").exists());
+        std::fs::remove_file(dir.path().join("s")).unwrap();
         assert!(!dir.path().join("s").exists());
     }
 }

@@ -8,7 +8,7 @@ mod address;
 mod relay;
 mod stream;
 
-pub use accept::{AcceptLimits, Gate, IpNetwork, Peer, serve};
+pub use accept::{AcceptLimits, Gate, IpNetwork, Peer, client_network, serve};
 pub use address::{BindError, Endpoint, ListenAddress, Listener};
 pub use relay::relay;
 pub use stream::Stream;

@@ -72,7 +72,9 @@ impl Cabinet {
             let target = drawer.dir.join(entry.file(&site.host));
             match (fresh, &message.source) {
                 (Some(fresh), _) => fresh.link_to(&target)?,
-                (None, Source::File(shared, _)) => shared.link_to(&target)?,
+                (None, Source::File(shared, _)) => {
+                    shared.link_or_copy(&target, &drawer.dir.join("tmp"), entry.time)?;
+                }
                 (None, Source::Memory(_)) => return Err(MailError::Busy),
             }
             linked.push(target);

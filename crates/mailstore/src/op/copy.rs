@@ -96,9 +96,11 @@ impl Cabinet {
         uids: &[Uid],
         to: &FolderName,
     ) -> Result<Copied, MailError> {
+        // What the folder must remember comes first: where a full disk has no room for it, nothing is copied either, and no retry
+        // can double a message (RFC 6851 §4.4).
+        let leaving = self.prepare_removal(from, uids)?;
         let copied = self.copy(from, uids, to, Quota::default())?;
-        let left: Vec<Uid> = copied.pairs.iter().map(|(uid, _)| *uid).collect();
-        self.remove(from, &left)?;
+        self.remove_prepared(from, leaving)?;
         Ok(copied)
     }
 }

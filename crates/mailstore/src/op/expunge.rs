@@ -33,17 +33,39 @@ impl Cabinet {
 
     /// Removes the messages of these UIDs, whatever their flags. What must outlive them is on disk first; the views learn last.
     pub(crate) fn remove(&mut self, folder: &Arc<Folder>, uids: &[Uid]) -> Result<(), MailError> {
+        let leaving = self.prepare_removal(folder, uids)?;
+        self.remove_prepared(folder, leaving)
+    }
+
+    /// Brings to disk what must outlive these messages; returns those that are there.
+    pub(crate) fn prepare_removal(
+        &mut self,
+        folder: &Arc<Folder>,
+        uids: &[Uid],
+    ) -> Result<Vec<Entry>, MailError> {
         let site = self.site.clone();
-        self.drawer_of(folder)?;
+        let drawer = self.drawer_of(folder)?;
         let leaving: Vec<Entry> = {
             let state = folder.lock();
             uids.iter().filter_map(|uid| state.get(*uid)).cloned().collect()
         };
+        if !leaving.is_empty() {
+            drawer.prepare_departure(&site, &leaving)?;
+        }
+        Ok(leaving)
+    }
+
+    /// Removes messages after [`Cabinet::prepare_removal`].
+    pub(crate) fn remove_prepared(
+        &mut self,
+        folder: &Arc<Folder>,
+        leaving: Vec<Entry>,
+    ) -> Result<(), MailError> {
         if leaving.is_empty() {
             return Ok(());
         }
+        let site = self.site.clone();
         let drawer = self.drawer_of(folder)?;
-        drawer.prepare_departure(&site, &leaving)?;
         let mut removed: HashSet<Uid> = HashSet::with_capacity(leaving.len());
         let mut bytes = 0;
         let unlinked = leaving.iter().try_for_each(|entry| {
@@ -62,6 +84,7 @@ impl Cabinet {
         });
         folder.change(|state| state.remove(|entry| removed.contains(&entry.uid)));
         self.discount(bytes, removed.len() as u64);
+        site.reserve.fill();
         unlinked.and(synced)
     }
 }

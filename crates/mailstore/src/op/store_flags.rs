@@ -34,7 +34,7 @@ impl Cabinet {
                 .fold(0, |bits, (bit, _)| bits | 1 << bit);
             (state.letters(flags), !named, uids.iter().filter_map(|uid| state.get(*uid)).cloned().collect())
         };
-        let mut changed = Vec::new();
+        let mut changed = false;
         let renamed = entries.into_iter().try_for_each(|entry| {
             let old = entry.letters;
             let letters = match mode {
@@ -56,13 +56,14 @@ impl Cabinet {
             let to = Entry { letters, in_new: false, ..entry.clone() };
             site.disk
                 .rename(&drawer.dir.join(entry.file(&site.host)), &drawer.dir.join(to.file(&site.host)))?;
-            changed.push((entry.uid, letters));
+            // At once: who opens the message now must find the new name.
+            folder.lock().relettered(entry.uid, letters);
+            changed = true;
             Ok::<_, MailError>(())
         });
-        if !changed.is_empty() {
-            folder.change(|state| {
-                changed.into_iter().for_each(|(uid, letters)| state.relettered(uid, letters))
-            });
+        if changed {
+            // Wakes the views, once for all.
+            folder.change(|_| ());
         }
         renamed
     }
