@@ -18,11 +18,12 @@
 mod table;
 
 use std::hash::{BuildHasher, RandomState};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use chasqui_base::EmailAddress;
+use chasqui_base::net::client_network;
 
 use crate::config::GuessingConfig;
 use table::ScoreTable;
@@ -126,7 +127,7 @@ impl Guessing {
     }
 
     fn address_key(&self, ip: IpAddr) -> u64 {
-        self.hasher.hash_one((1u8, network(ip)))
+        self.hasher.hash_one((1u8, client_network(ip)))
     }
 
     /// Every spelling of a name that reaches the same account is charged as one.
@@ -141,7 +142,7 @@ impl Guessing {
     }
 
     fn pair_key(&self, ip: IpAddr, user: u64) -> u64 {
-        self.hasher.hash_one((3u8, network(ip), user))
+        self.hasher.hash_one((3u8, client_network(ip), user))
     }
 }
 
@@ -166,17 +167,6 @@ impl GuessingConfig {
 /// Zero switches a refusal off.
 fn reached(score: f32, limit: u32) -> bool {
     limit > 0 && score.round() >= limit as f32
-}
-
-/// What counts as one client: an IPv4 address, or an IPv6 /64.
-fn network(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(ip) => {
-            let [a, b, c, d, ..] = ip.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-        v4 => v4,
-    }
 }
 
 /// Scores are numbers: whatever a panicking holder left behind is still a valid table.
@@ -269,7 +259,7 @@ mod tests {
         }
         assert_ne!(guessing.standing(now, ip("2001:db8:0:1:ffff::1"), "ana"), Standing::Allowed);
         assert_eq!(guessing.standing(now, ip("2001:db8:0:2::1"), "ana"), Standing::Allowed);
-        assert_eq!(network(ip("::ffff:192.0.2.7")), ip(HOME));
+        assert_eq!(client_network(ip("::ffff:192.0.2.7")), ip(HOME));
     }
 
     #[test]
