@@ -23,7 +23,7 @@ METHOD = """
 - One machine, everything on loopback, generator and servers on the same cores. {rounds} rounds of each load, the peer's and
   ours in turn, who goes first changing each time; the figures are medians of rounds, in brackets the slowest and the fastest.
 - All mail stores and queues are on the same file system ({filesystem}), and all acknowledgements come after a sync: ours
-  syncs the message file and its folder; Postfix its queue file; Dovecot has its default `mail_fsync = optimized`, which
+  syncs the message file and its folder (deliveries that come together the whole file system, once for both); Postfix its queue file; Dovecot has its default `mail_fsync = optimized`, which
   syncs a message and its folder at LMTP delivery. Both sides keep their mail in Maildirs.
 - Messages have 10 KB and one recipient each, spread over 2,000 mailboxes that exist before the clock starts. *SMTP to mailbox*
   counts messages as files in the mailboxes, since Postfix answers 250 when the message is in its queue: the clock stops when the
