@@ -72,6 +72,8 @@ impl Attempt<'_> {
             Err(_) => Err(Refusal::NoDirectory),
             Ok(Verdict::No) => {
                 let delay = self.shared.guessing.failed(Instant::now(), ip, login);
+                // As for the right password below: among guesses sent at once no answer may stand out.
+                self.standing().await?;
                 self.hold_back(delay).await;
                 Err(Refusal::Wrong)
             }

@@ -123,9 +123,9 @@ async fn guesses_are_slowed_and_then_refused_without_asking_the_directory() {
     let mut took = Vec::new();
     for n in 0..4 {
         let begun = std::time::Instant::now();
-        assert!(
-            client.ask(&format!("a LOGIN {ANA} guess{n}")).await.starts_with("a NO [AUTHENTICATIONFAILED] ")
-        );
+        // The one that reaches the limit is answered as those after it.
+        let expected = if n < 3 { "a NO [AUTHENTICATIONFAILED] " } else { "a NO [LIMIT] " };
+        assert!(client.ask(&format!("a LOGIN {ANA} guess{n}")).await.starts_with(expected));
         took.push(begun.elapsed());
     }
     assert!(took[0] >= Duration::from_millis(10) && took[3] >= Duration::from_millis(80), "{took:?}");
@@ -243,6 +243,31 @@ async fn one_address_that_guesses_is_refused_and_others_are_not() {
     assert!(guesser.ask(&format!("b LOGIN {ANA} {PASSWORD}")).await.starts_with("b NO [LIMIT] "));
     let mut other = from([192, 0, 2, 8]).await;
     assert!(other.ask(&format!("c LOGIN {ANA} {PASSWORD}")).await.starts_with("c OK "));
+}
+
+#[tokio::test]
+async fn among_guesses_sent_at_once_the_right_one_is_not_told_by_its_answer() {
+    let site = Site::start(|config| config.guessing.user_refused_after = 3);
+    site.account(ANA, &node::start(Mood::Willing, None).0);
+    site.directory.slow_down();
+    let mut guessers = Vec::new();
+    for _ in 0..6 {
+        let mut client = site.connect("imap").await;
+        client.line().await;
+        guessers.push(client);
+    }
+    for (n, client) in guessers.iter_mut().enumerate() {
+        let password = if n == 0 { PASSWORD } else { "guess" };
+        client.send(&format!("a LOGIN {ANA} {password}\r\n")).await;
+    }
+    let mut answers = Vec::new();
+    for client in &mut guessers {
+        answers.push(client.line().await);
+    }
+    assert_eq!(site.directory.asked(), 6);
+    assert!(answers[0].starts_with("a NO [LIMIT] "), "{answers:?}");
+    let same = answers[1..].iter().filter(|answer| **answer == answers[0]).count();
+    assert_eq!(same, 3, "every guess from the limit on: {answers:?}");
 }
 
 #[tokio::test]

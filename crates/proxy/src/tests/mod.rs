@@ -31,6 +31,7 @@ pub const PASSWORD: &str = "chasqui-demo";
 pub struct Table {
     accounts: Mutex<HashMap<String, Verdict>>,
     silent: AtomicBool,
+    slow: AtomicBool,
     asked: AtomicUsize,
 }
 
@@ -59,6 +60,11 @@ impl Table {
         self.silent.store(true, Ordering::Relaxed);
     }
 
+    /// From now on verdicts take a while, and longer when the password is right.
+    pub fn slow_down(&self) {
+        self.slow.store(true, Ordering::Relaxed);
+    }
+
     pub fn asked(&self) -> usize {
         self.asked.load(Ordering::Relaxed)
     }
@@ -72,7 +78,15 @@ impl Verifier for Table {
             Some(verdict) if password.matches(PASSWORD) => Ok(verdict.clone()),
             _ => Ok(Verdict::No),
         };
-        Box::pin(std::future::ready(verdict))
+        let milliseconds = match verdict {
+            _ if !self.slow.load(Ordering::Relaxed) => return Box::pin(std::future::ready(verdict)),
+            Ok(Verdict::No) => 300,
+            _ => 900,
+        };
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+            verdict
+        })
     }
 }
 
