@@ -171,14 +171,7 @@ impl Folder {
             }) {
                 Some(record) => found.records.push(record),
                 None => {
-                    // Nothing that was acknowledged is deleted unread: the operator may mend it.
-                    if let Some(name) = path.file_name() {
-                        fs::rename(&path, self.failed.join(name))?;
-                        let message = path.with_extension("eml");
-                        if let (true, Some(name)) = (message.exists(), message.file_name()) {
-                            fs::rename(&message, self.failed.join(name))?;
-                        }
-                    }
+                    self.set_aside(&path)?;
                     found.damaged.push(path);
                 }
             }
@@ -189,7 +182,24 @@ impl Folder {
                 found.removed += 1;
             }
         }
+        if !found.damaged.is_empty() {
+            sync_dir(&self.failed)?;
+            sync_dir(&self.queue)?;
+        }
         Ok(found)
+    }
+
+    /// Moves an envelope and its message to `failed`: nothing that was acknowledged is deleted unread, the operator may mend it.
+    fn set_aside(&self, envelope: &Path) -> io::Result<()> {
+        // The message first: after a crash between the two the envelope brings us here again, where a message left without one would be
+        // taken for incomplete.
+        let message = envelope.with_extension("eml");
+        for path in [message.as_path(), envelope] {
+            if let (true, Some(name)) = (path.exists(), path.file_name()) {
+                fs::rename(path, self.failed.join(name))?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -251,6 +261,24 @@ mod tests {
             names(&dir.path().join("failed")),
             [format!("{}.eml", broken.id), format!("{}.json", broken.id)]
         );
+    }
+
+    #[test]
+    fn putting_aside_what_is_damaged_goes_on_after_a_crash() {
+        let dir = tempfile::tempdir().unwrap();
+        let (folder, _) = Folder::open(dir.path()).unwrap();
+        let broken = record(&["a@b.test"]);
+        folder.store(&broken, &Content::Memory(b"x".to_vec())).unwrap();
+        let (queue, failed) = (dir.path().join("queue"), dir.path().join("failed"));
+        let [message, envelope] = ["eml", "json"].map(|extension| format!("{}.{extension}", broken.id));
+        fs::write(queue.join(&envelope), b"{").unwrap();
+        fs::rename(queue.join(&message), failed.join(&message)).unwrap();
+        drop(folder);
+        let (_folder, recovered) = Folder::open(dir.path()).unwrap();
+        assert_eq!((recovered.records.len(), recovered.removed, recovered.damaged.len()), (0, 0, 1));
+        assert!(names(&queue).is_empty());
+        assert_eq!(names(&failed), [message.clone(), envelope]);
+        assert_eq!(fs::read(failed.join(message)).unwrap(), b"x");
     }
 
     #[test]
