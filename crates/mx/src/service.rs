@@ -194,6 +194,9 @@ impl RoleService for MxService {
         if tls.is_some() != files.is_some() || self.role_tls.is_some() != policy.config.tls.is_some() {
             return Err(StartError::value("tls, public_tls", "TLS is switched on or off by a restart"));
         }
+        // Everything is tried before anything is taken over.
+        policy.config.tls.as_ref().map(RoleTls::load).transpose()?;
+        files.as_ref().map(PublicTls::load).transpose()?;
         self.exchanger.courier.directory.reload().await?;
         if let (Some(tls), Some(files)) = (&self.role_tls, &policy.config.tls) {
             tls.reload(files)?;
