@@ -56,6 +56,7 @@ pub(crate) async fn run(exchanger: Arc<Exchanger>, stream: Stream, peer: Peer, r
         hello: "".into(),
         transaction: None,
         begun: Instant::now(),
+        waiting: Instant::now(),
         peer,
         policy,
         exchanger: Arc::clone(&exchanger),
@@ -75,6 +76,8 @@ struct Session {
     transaction: Option<Box<Transaction>>,
     /// When the message whose text is being received began.
     begun: Instant,
+    /// When the present command was first waited for: since the reply to the one before it.
+    waiting: Instant,
     peer: Peer,
     policy: Arc<Policy>,
     exchanger: Arc<Exchanger>,
@@ -123,12 +126,19 @@ impl Session {
     async fn read(&mut self, run: &Lifecycle) -> io::Result<bool> {
         let limits = &self.policy.config.limits;
         let in_text = self.wire.reads_text();
-        let deadline = if in_text {
-            let left = limits.message_timeout.get().saturating_sub(self.begun.elapsed());
-            limits.data_timeout.get().min(left)
+        // A client that sends octet by octet gets no more time than one that sends nothing.
+        let mut deadline = if in_text {
+            limits.data_timeout.get()
         } else {
-            limits.command_timeout.get()
+            limits.command_timeout.get().saturating_sub(self.waiting.elapsed())
         };
+        // Between the chunks of BDAT too.
+        if in_text || self.transaction.as_ref().is_some_and(|transaction| transaction.has_begun()) {
+            deadline = deadline.min(limits.message_timeout.get().saturating_sub(self.begun.elapsed()));
+        }
+        if deadline.is_zero() {
+            return self.end(&replies::TIMED_OUT).await;
+        }
         let most = if in_text { READ } else { READ_COMMANDS };
         if self.wire.in_transaction() {
             return match in_time(deadline, self.stream.read_more(&mut self.input, most)).await {
@@ -180,7 +190,10 @@ impl Session {
             self.stream.write_all(&output).await?;
             self.stream.flush().await
         })
-        .await
+        .await?;
+        // Every command has its reply, and nothing else has one.
+        self.waiting = Instant::now();
+        Ok(())
     }
 
     /// Handles everything that has arrived.
@@ -254,6 +267,7 @@ impl Session {
         self.input.clear();
         self.hello = "".into();
         self.wire.tls_started();
+        self.waiting = Instant::now();
         Ok(())
     }
 
@@ -402,6 +416,11 @@ impl Transaction {
         self.accepted += 1;
         self.first.get_or_insert(recipient);
         (replies::RECIPIENT_OK, "accepted")
+    }
+
+    /// Whether its text is being received.
+    fn has_begun(&self) -> bool {
+        self.text.is_some() || self.failure.is_some()
     }
 
     /// Takes text; true when memory is full.

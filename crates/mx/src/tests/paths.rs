@@ -59,6 +59,38 @@ async fn recipients_on_two_nodes_are_delivered_and_no_account_gets_two_copies() 
 }
 
 #[tokio::test]
+async fn a_command_that_comes_octet_by_octet_gets_no_more_time() {
+    let mut config = quick();
+    config.limits.command_timeout = Span::millis(300);
+    let site = Site::start(config);
+    let mut client = site.client().await;
+    let mut octets = 0;
+    let reply = loop {
+        client.write("x").await;
+        octets += 1;
+        assert!(octets < 50, "no end");
+        if let Ok(reply) = tokio::time::timeout(Duration::from_millis(50), client.reply()).await {
+            break reply;
+        }
+    };
+    assert!(reply.starts_with("421 4.4.2"), "{reply}");
+}
+
+#[tokio::test]
+async fn the_time_for_a_message_passes_between_its_chunks_too() {
+    let mut config = quick();
+    config.limits.message_timeout = Span::millis(200);
+    let (site, node) = (Site::start(config), FakeNode::start("one").await);
+    site.add("ana", &node);
+    let mut client = site.client().await;
+    client.write("MAIL FROM:<>\r\nRCPT TO:<ana@ejemplo.test>\r\nBDAT 3\r\nx\r\n").await;
+    for expected in ["250", "250", "250", "421 4.4.2", ""] {
+        assert!(client.reply().await.starts_with(expected));
+    }
+    assert!(node.inbox("ana").is_empty());
+}
+
+#[tokio::test]
 async fn a_big_message_passes_through_a_file_unchanged() {
     let mut config = quick();
     config.limits.memory = ByteSize(4096);
