@@ -19,6 +19,7 @@ async fn a_role_with_a_certificate_of_the_site_gets_long_answers_and_nobody_else
     let ours = pki::create_ca(site.dir.path(), "ours").unwrap();
     let files = ours.issue(site.dir.path(), "directory1", &[Role::Directory], &hosts).unwrap();
     let mx = ours.issue(site.dir.path(), "mx", &[Role::Mx], &hosts).unwrap();
+    let nobody = ours.issue(site.dir.path(), "nobody", &[], &hosts).unwrap();
     let elsewhere = site.path("elsewhere");
     std::fs::create_dir(&elsewhere).unwrap();
     let theirs = pki::create_ca(&elsewhere, "theirs").unwrap();
@@ -35,7 +36,7 @@ async fn a_role_with_a_certificate_of_the_site_gets_long_answers_and_nobody_else
     assert_eq!(accounts(&client.look_up(&address("todos")).await.unwrap()).len(), 300);
     assert_eq!(server.metric("chasqui_directory_tcp_connections_total"), 1.0);
 
-    for tls in [Some(RoleTls::load(&stranger).unwrap()), None] {
+    for tls in [Some(RoleTls::load(&stranger).unwrap()), Some(RoleTls::load(&nobody).unwrap()), None] {
         let client = DirectoryClient::connect(&config, tls).await.unwrap();
         assert!(client.look_up(&address("todos")).await.is_err());
         assert!(client.look_up(&address("user7")).await.is_ok(), "by datagram the cluster's key is enough");
