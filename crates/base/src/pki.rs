@@ -54,7 +54,8 @@ pub fn open_ca(dir: &Path) -> Result<Authority, PkiError> {
 }
 
 impl Authority {
-    /// Issues `<name>.crt` and `<name>.key` (0600) in `dir`, naming the given hosts and addresses and granting the roles.
+    /// Issues `<name>.crt` and `<name>.key` (0600) in `dir`, naming the given hosts and addresses and granting the roles. Without any
+    /// role it is a certificate for mail programs to see, with which nobody can connect to a role.
     pub fn issue(
         &self,
         dir: &Path,
@@ -70,8 +71,10 @@ impl Authority {
         }
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages =
-            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        if !roles.is_empty() {
+            params.extended_key_usages.push(ExtendedKeyUsagePurpose::ClientAuth);
+        }
         params.use_authority_key_identifier_extension = true;
         valid_for(&mut params, ROLE_DAYS);
         let signed = params.signed_by(&key, &self.issuer)?;
