@@ -5,7 +5,7 @@ mod site;
 use chasqui_base::address::EmailAddress;
 use chasqui_base::secret::Secret;
 use chasqui_directory::admin::{Database, NewUser, UserChange, UserFilter};
-use chasqui_directory::{AccountState, Services};
+use chasqui_directory::{AccountState, Services, Verdict};
 use site::{QUICK_HASH, Site, address};
 
 fn parse(text: &str) -> EmailAddress {
@@ -164,6 +164,27 @@ async fn an_import_takes_good_lines_and_reports_bad_ones_by_number() {
 
     let again = site.database.import_users(csv.as_bytes(), |_| ()).await.unwrap();
     assert_eq!((again.added, again.refused.len()), (0, 13), "running it again adds nothing twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_leaves_the_spaces_of_a_password_and_no_others() {
+    let site = Site::new().await;
+    let csv = format!(
+        " Address ,password,quota,node\n ana@ours.test ,\" llave \", 7GB , s2 \n beto@ours.test, {QUICK_HASH} , 1GB , s1 \n"
+    );
+    let report = site.database.import_users(csv.as_bytes(), |_| ()).await.unwrap();
+    assert_eq!((report.added, report.refused.len()), (2, 0), "{:?}", report.refused);
+    for (user, quota, node) in [("ana", 7_000_000_000, "s2"), ("beto", 1_000_000_000, "s1")] {
+        let user = site.database.user(&address(user)).await.unwrap();
+        assert_eq!((user.quota, user.node.as_str()), (Some(quota), node));
+    }
+    let server = site.start().await;
+    let client = site.client(&[server.address()]).await;
+    for (password, right) in [(" llave ", true), ("llave", false)] {
+        let verdict = client.verify("ana@ours.test", &Secret::new(password.to_owned())).await.unwrap();
+        assert_eq!(matches!(verdict, Verdict::Yes(_)), right, "{password:?}");
+    }
+    server.stop().await;
 }
 
 #[tokio::test]

@@ -52,18 +52,15 @@ pub struct ImportFailure {
 
 impl Database {
     /// Adds the users of a CSV file. A first line that begins with `address` is a heading. The password may be given as an Argon2 hash
-    /// (`$argon2id$…`); it may be empty, and so may quota (unlimited) and node (the one with the fewest accounts).
+    /// (`$argon2id$…`); it may be empty, and so may quota (unlimited) and node (the one with the fewest accounts). Spaces around a
+    /// field are left out, but those of a password belong to it.
     pub async fn import_users<R: Read + Send>(
         &self,
         input: R,
         mut progress: impl FnMut(ImportProgress) + Send,
     ) -> Result<ImportReport, AdminError> {
         let mut nodes = self.load_of_nodes().await?;
-        let mut reader = csv::ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .trim(csv::Trim::All)
-            .from_reader(input);
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(input);
         let mut report = ImportReport::default();
         loop {
             let (batch, ended) = read_batch(&mut reader, &mut report)?;
@@ -156,15 +153,13 @@ fn read_batch<R: Read>(
             Ok(false) => return Ok((batch, true)),
             Ok(true) => {
                 let line = record.position().map_or(line, csv::Position::line);
-                let heading =
-                    line == 1 && record.get(0).is_some_and(|first| first.eq_ignore_ascii_case("address"));
+                let heading = line == 1
+                    && record.get(0).is_some_and(|first| first.trim().eq_ignore_ascii_case("address"));
                 if heading {
                     continue;
                 }
                 plain += usize::from(
-                    record
-                        .get(1)
-                        .is_some_and(|password| !password.is_empty() && !password.starts_with("$argon2")),
+                    record.get(1).is_some_and(|password| !password.is_empty() && !is_hash(password)),
                 );
                 batch.push((line, read_line(&record)));
             }
@@ -175,11 +170,19 @@ fn read_batch<R: Read>(
     Ok((batch, false))
 }
 
+fn is_hash(password: &str) -> bool {
+    password.trim_start().starts_with("$argon2")
+}
+
 fn read_line(record: &StringRecord) -> Result<NewUser, String> {
     // A hash has two commas (`m=…,t=…,p=…`). Where nobody quoted it, it stands in three fields.
-    let unquoted = record.get(1).is_some_and(|password| password.starts_with("$argon2"))
-        && record.get(2).is_some_and(|rest| rest.starts_with("t="));
-    let mut fields: Vec<&str> = record.iter().collect();
+    let unquoted =
+        record.get(1).is_some_and(is_hash) && record.get(2).is_some_and(|rest| rest.trim().starts_with("t="));
+    let mut fields: Vec<&str> = record
+        .iter()
+        .enumerate()
+        .map(|(number, field)| if number == 1 && !is_hash(field) { field } else { field.trim() })
+        .collect();
     let hash = unquoted.then(|| fields.drain(1..fields.len().min(4)).collect::<Vec<_>>().join(","));
     if let Some(hash) = &hash {
         fields.insert(1, hash);
