@@ -47,7 +47,7 @@ pub(super) struct Session {
     refusals: Arc<dyn Refusals>,
     /// Commands that were BAD.
     errors: u32,
-    /// When the client was last heard.
+    /// When the client was last heard, or its last command was done: from here its silence counts.
     heard: Instant,
 }
 
@@ -199,16 +199,22 @@ impl Session {
         let room = self.reader.room();
         let read = self.stream.read_more(self.reader.input(), room);
         let octets = crate::connection::in_time(self.settings.timeouts.data.get(), read).await?;
-        if octets == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+        if octets == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.heard = Instant::now();
+        Ok(())
     }
 
     /// Does everything that is there.
     async fn work(&mut self) -> io::Result<After> {
+        let mut worked = false;
         loop {
             if self.idling.is_some() {
                 if self.idle_goes_on() {
                     break;
                 }
+                worked = true;
                 continue;
             }
             let after = match self.reader.next_event() {
@@ -235,9 +241,14 @@ impl Session {
             if after == After::End {
                 return Ok(After::End);
             }
+            worked = true;
             self.flush_if_large().await?;
         }
         self.flush().await?;
+        if worked {
+            // The client was not silent while it waited for a long command. Changes told in IDLE are not its doing.
+            self.heard = Instant::now();
+        }
         Ok(After::Go)
     }
 

@@ -108,6 +108,24 @@ async fn silence_and_errors_have_an_end() {
 }
 
 #[tokio::test]
+async fn a_message_that_comes_slowly_is_not_silence() {
+    let mut site = Site::new();
+    site.settings.timeouts.imap_idle = chasqui_base::Span::millis(400);
+    site.settings.timeouts.data = chasqui_base::Span::millis(400);
+    let mut client = site.session();
+    client.write(b"a APPEND INBOX {8}\r\n").await;
+    client.until("+ ").await;
+    for _ in 0..8 {
+        tokio::time::sleep(Duration::from_millis(80)).await;
+        client.write(b"x").await;
+    }
+    client.write(b"\r\n").await;
+    assert!(client.until("a ").await.contains("a OK"));
+    tokio::time::sleep(Duration::from_millis(80)).await;
+    client.ok("NOOP").await;
+}
+
+#[tokio::test]
 async fn a_new_keyword_is_told_before_it_is_met() {
     let site = Site::new();
     site.deliver(plain("one", "x").as_bytes()).await;
