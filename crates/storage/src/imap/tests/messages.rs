@@ -160,6 +160,29 @@ async fn append_says_where_and_refuses_what_does_not_fit() {
 }
 
 #[tokio::test]
+async fn append_is_refused_before_what_does_not_fit_comes() {
+    let mut site = Site::new();
+    site.quota = chasqui_mailstore::Quota { bytes: Some(100), messages: Some(3) };
+    let mut client = site.session();
+    // No octet of the message is asked for.
+    assert!(client.say("APPEND INBOX {101}").await.starts_with("tag NO [OVERQUOTA]"));
+    client.write(b"a APPEND INBOX {60}\r\n").await;
+    client.until("+ ").await;
+    client.write(format!("{} {{41}}\r\n", "x".repeat(60)).as_bytes()).await;
+    assert!(client.until("a ").await.starts_with("a NO [OVERQUOTA]"));
+    assert!(
+        client.say(&format!("APPEND INBOX{}", " {1+}\r\nx".repeat(4))).await.contains("tag NO [OVERQUOTA]")
+    );
+    assert!(client.ok("STATUS INBOX (MESSAGES)").await.contains("MESSAGES 0"));
+    assert!(client.append("INBOX", &"x".repeat(100)).await.contains("tag OK"));
+    site.quota = chasqui_mailstore::Quota::default();
+    site.settings.limits.message = chasqui_base::ByteSize(100);
+    let mut client = site.session();
+    let text = client.say(&format!("APPEND INBOX {{60+}}\r\n{} {{41}}", "x".repeat(60))).await;
+    assert!(text.starts_with("tag NO [TOOBIG]"), "{text}");
+}
+
+#[tokio::test]
 async fn copy_and_move_say_where_messages_went() {
     let site = Site::new();
     for n in 0..3 {

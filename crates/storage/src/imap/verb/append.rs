@@ -4,7 +4,7 @@ use std::io;
 use std::time::{Duration, SystemTime};
 
 use chasqui_imap::{AppendMessage, Code, DateTime, Event, MailboxName, Numbering, Reply, Tag};
-use chasqui_mailstore::{Append, Flags, Incoming, MailError};
+use chasqui_mailstore::{Append, Flags, Incoming, MailError, Quota, Usage};
 
 use super::super::defaults;
 use super::super::refusal::{Outcome, Stop, folder, target_refused};
@@ -45,7 +45,8 @@ async fn append(session: &mut Session, mailbox: &MailboxName, first: AppendMessa
 async fn receive(session: &mut Session, first: AppendMessage) -> Result<Vec<Append>, Stop> {
     let mut messages = Vec::new();
     let mut failed: Option<MailError> = None;
-    let mut current = begin(session, &first)?;
+    let mut announced = Announced::default();
+    let mut current = begin(session, &first, &mut announced).await?;
     session.reader.accept();
     loop {
         match session.reader.next_event() {
@@ -58,7 +59,7 @@ async fn receive(session: &mut Session, first: AppendMessage) -> Result<Vec<Appe
                     session.reader.refuse();
                     return Err(Reply::no("Too many messages in one APPEND").with(Code::Limit).into());
                 }
-                let following = begin(session, &next)?;
+                let following = begin(session, &next, &mut announced).await?;
                 messages.push(std::mem::replace(&mut current, following));
                 session.reader.accept();
             }
@@ -81,19 +82,63 @@ async fn receive(session: &mut Session, first: AppendMessage) -> Result<Vec<Appe
     }
 }
 
+/// What the messages of the command need together.
+#[derive(Default)]
+struct Announced {
+    bytes: u64,
+    messages: u64,
+    /// What the account held when the command began; not asked for without a quota.
+    held: Option<Usage>,
+}
+
 /// Room for one message, or a reply and the message refused.
-fn begin(session: &mut Session, announced: &AppendMessage) -> Result<Append, Stop> {
-    let message = if announced.size == 0 {
-        Err(Reply::no("The message is empty"))
-    } else {
-        super::store::flags(&announced.flags)
+async fn begin(
+    session: &mut Session,
+    message: &AppendMessage,
+    announced: &mut Announced,
+) -> Result<Append, Stop> {
+    let flags = match super::store::flags(&message.flags) {
+        Ok(flags) => announced.take(session, message.size).await.map(|()| flags),
+        Err(reply) => Err(reply.into()),
     };
-    match message {
-        Ok(flags) => Ok(appended(session.store.incoming(), flags, announced.date)),
-        Err(reply) => {
+    match flags {
+        Ok(flags) => Ok(appended(session.store.incoming(), flags, message.date)),
+        Err(stop) => {
             session.reader.refuse();
-            Err(reply.into())
+            Err(stop)
         }
+    }
+}
+
+impl Announced {
+    /// Counts one more message, or refuses it before it comes: what cannot be stored takes no room on disk meanwhile. The
+    /// store looks at the quota again at the end, as others may fill the account.
+    async fn take(&mut self, session: &Session, size: u64) -> Result<(), Stop> {
+        if size == 0 {
+            return Err(Reply::no("The message is empty").into());
+        }
+        self.bytes = self.bytes.saturating_add(size);
+        self.messages += 1;
+        if self.bytes > session.settings.limits.message.as_u64() {
+            return Err(Reply::no("The messages are too large together").with(Code::TooBig).into());
+        }
+        let quota = session.quota();
+        if quota == Quota::default() {
+            return Ok(());
+        }
+        let held = match self.held {
+            Some(held) => held,
+            None => session.account().usage().await?,
+        };
+        self.held = Some(held);
+        let fits = |held: u64, more, limit: Option<u64>| {
+            limit.is_none_or(|limit| held.saturating_add(more) <= limit)
+        };
+        if fits(held.bytes, self.bytes, quota.bytes) && fits(held.messages, self.messages, quota.messages) {
+            return Ok(());
+        }
+        session.note(&MailError::OverQuota);
+        Err(MailError::OverQuota.into())
     }
 }
 
