@@ -205,8 +205,11 @@ pub(super) fn field_name(field: &[u8]) -> &[u8] {
 /// The fields with (or without) these names, and the empty line that ends a header (RFC 3501 §6.4.5).
 fn fields(header: &[u8], names: &[Vec<u8>], with: bool) -> Vec<u8> {
     let mut out = Vec::new();
+    // Sorted, as a client may name thousands.
+    let mut names: Vec<Vec<u8>> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
+    names.sort_unstable();
     for field in each_field(header) {
-        let named = names.iter().any(|name| name.eq_ignore_ascii_case(field_name(field)));
+        let named = names.binary_search(&field_name(field).to_ascii_lowercase()).is_ok();
         if named == with {
             out.extend_from_slice(field);
         }

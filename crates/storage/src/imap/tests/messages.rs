@@ -183,6 +183,22 @@ async fn append_is_refused_before_what_does_not_fit_comes() {
 }
 
 #[tokio::test]
+async fn fetch_bounds_what_it_puts_together() {
+    let site = Site::new();
+    let long = format!("X-Long: {}\r\n", "x".repeat(1 << 18));
+    site.deliver(format!("{long}{long}{long}\r\nbody\r\n").as_bytes()).await;
+    let mut client = site.session();
+    client.ok("SELECT INBOX").await;
+    // Different names, as the same item twice is one.
+    let lists =
+        |count| -> String { (0..count).map(|n| format!("BODY.PEEK[HEADER.FIELDS.NOT (A{n})] ")).collect() };
+    client.ok(&format!("FETCH 1 ({})", lists(5).trim_end())).await;
+    let text = client.say(&format!("FETCH 1 ({})", lists(6).trim_end())).await;
+    assert!(text.contains("tag NO [LIMIT]"), "{} octets, {:?}", text.len(), text.lines().last());
+    assert!(client.say(&format!("FETCH 1 ({})", lists(65).trim_end())).await.starts_with("tag NO [LIMIT]"));
+}
+
+#[tokio::test]
 async fn copy_and_move_say_where_messages_went() {
     let site = Site::new();
     for n in 0..3 {

@@ -21,6 +21,12 @@ use super::done;
 /// Messages in a batch.
 const BATCH: usize = 100;
 
+/// Lists of header fields in one FETCH: each is put together in memory.
+const HEADER_LISTS: usize = 64;
+
+/// Octets of header fields that are put together for one message.
+const TEXTS: usize = 4 << 20;
+
 /// What the items need.
 struct Needs {
     /// Envelope or structure.
@@ -43,6 +49,9 @@ struct Misses {
 }
 
 pub(super) async fn run(session: &mut Session, request: &FetchRequest) -> Outcome {
+    if request.items.iter().filter(|item| is_header_list(item)).count() > HEADER_LISTS {
+        return Err(Reply::no("Too many lists of header fields in one FETCH").with(Code::Limit).into());
+    }
     session.refresh(request.by)?;
     let mailbox = session.mailbox()?;
     let named = numbers::messages(mailbox, request.by, &request.set)?;
@@ -61,14 +70,13 @@ pub(super) async fn run(session: &mut Session, request: &FetchRequest) -> Outcom
             session.flush_if_large().await?;
         }
     }
-    if let Some(reply) = misses.failed {
-        return Err(reply.into());
-    }
-    if misses.gone && request.by == Numbering::Sequence {
-        // RFC 2180 §4.1.2: the rest is told, and the reply says that something is missing.
-        return Err(Reply::no("Some of the messages no longer exist").with(Code::ExpungeIssued).into());
-    }
-    done("FETCH")
+    misses.outcome(request.by)
+}
+
+fn is_header_list(item: &FetchItem) -> bool {
+    use chasqui_imap::SectionText as T;
+    let FetchItem::Section { section, .. } = item else { return false };
+    matches!(section.text, Some(T::HeaderFields(_) | T::HeaderFieldsNot(_)))
 }
 
 impl Needs {
@@ -190,6 +198,7 @@ async fn one(
             let piece = pieces.next().unwrap_or(Piece::Nil);
             send(session, item, piece, octets.as_mut()).await?;
         }
+        session.flush_if_large().await?;
     }
     if tell_flags {
         session.out.extend_from_slice(b" FLAGS ");
@@ -206,6 +215,17 @@ impl Misses {
             error => self.failed = Some(refused(error)),
         }
     }
+
+    fn outcome(self, by: Numbering) -> Outcome {
+        if let Some(reply) = self.failed {
+            return Err(reply.into());
+        }
+        if self.gone && by == Numbering::Sequence {
+            // RFC 2180 §4.1.2: the rest is told, and the reply says that something is missing.
+            return Err(Reply::no("Some of the messages no longer exist").with(Code::ExpungeIssued).into());
+        }
+        done("FETCH")
+    }
 }
 
 /// Finds the pieces of the items that are octets, in their order.
@@ -217,6 +237,7 @@ async fn prepare(
     use chasqui_imap::{Section, SectionText};
     let whole = |text| Section { part: Vec::new(), text };
     let mut pieces = Vec::new();
+    let mut texts = 0;
     for item in &request.items {
         let piece = match item {
             FetchItem::Rfc822 => octets.section(&whole(None), None).await?,
@@ -227,6 +248,12 @@ async fn prepare(
             }
             _ => continue,
         };
+        if let Piece::Text(text) = &piece {
+            texts += text.len();
+            if texts > TEXTS {
+                return Err(MailError::LimitExceeded("the header fields asked for are too large together"));
+            }
+        }
         pieces.push(piece);
     }
     Ok((Some(octets), pieces))
@@ -325,5 +352,20 @@ pub(super) fn unix(time: SystemTime) -> i64 {
     match time.duration_since(SystemTime::UNIX_EPOCH) {
         Ok(after) => i64::try_from(after.as_secs()).unwrap_or(i64::MAX),
         Err(before) => i64::try_from(before.duration().as_secs()).map_or(i64::MIN, |seconds| -seconds),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_is_there_but_not_at_hand_is_never_left_out_silently() {
+        for by in [Numbering::Sequence, Numbering::Uid] {
+            let mut misses = Misses::default();
+            misses.note(&MailError::Busy);
+            let Err(Stop::Refused(reply)) = misses.outcome(by) else { panic!("{by:?} was completed") };
+            assert_eq!(reply.condition, chasqui_imap::Condition::No);
+        }
     }
 }
