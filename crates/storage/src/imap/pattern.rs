@@ -1,16 +1,43 @@
 //! LIST patterns (RFC 3501 §6.3.8).
 
+use chasqui_imap::{Code, Reply};
+
+/// Octets of all patterns of a command, joined with their reference: each is compared with every name of the account.
+const PATTERNS: usize = 1 << 10;
+
+/// Names compared with the patterns before other tasks get their turn.
+pub(super) const TURN: usize = 16;
+
 /// A pattern joined with its reference.
 pub(super) struct Pattern(Vec<char>);
 
 impl Pattern {
+    /// The patterns of a command; NO if they are too large together.
+    pub(super) fn all(reference: &str, patterns: &[String]) -> Result<Vec<Self>, Reply> {
+        // An empty pattern is work too.
+        let size: usize = patterns.iter().map(|pattern| reference.len() + pattern.len().max(1)).sum();
+        if size > PATTERNS {
+            return Err(Reply::no("The patterns are too long").with(Code::Limit));
+        }
+        Ok(patterns.iter().map(|pattern| Self::new(reference, pattern)).collect())
+    }
+
     /// A pattern that begins with the separator stands alone, else it continues the reference. INBOX knows no case.
-    pub(super) fn new(reference: &str, pattern: &str) -> Self {
+    fn new(reference: &str, pattern: &str) -> Self {
         let joined = match pattern.strip_prefix('/') {
             Some(absolute) => absolute.to_owned(),
             None => format!("{reference}{pattern}"),
         };
-        Self(joined.chars().collect())
+        let mut pattern: Vec<char> = Vec::with_capacity(joined.len());
+        for c in joined.chars() {
+            // A run of wildcards stands for what its widest does.
+            match (pattern.last_mut(), c) {
+                (Some(last @ ('*' | '%')), '*') => *last = '*',
+                (Some('*' | '%'), '%') => {}
+                _ => pattern.push(c),
+            }
+        }
+        Self(pattern)
     }
 
     /// Whether a name matches as a whole: `*` stands for anything, `%` for anything within a level.
@@ -68,6 +95,9 @@ mod tests {
             ("", "a%c", "a/b/c", false),
             ("", "", "a", false),
             ("", "*ñ", "mañ", true),
+            ("", "%%", "a/b", false),
+            ("", "%*%", "a/b", true),
+            ("", "a%%/**c", "ab/x/c", true),
         ];
         for (reference, pattern, name, want) in table {
             assert_eq!(
@@ -76,6 +106,16 @@ mod tests {
                 "{reference:?} {pattern:?} {name:?}"
             );
         }
+    }
+
+    #[test]
+    fn patterns_of_a_command_are_bounded_together() {
+        let of = |count, octets| vec!["a".repeat(octets); count];
+        assert!(Pattern::all("", &of(1, 1024)).is_ok());
+        assert!(Pattern::all("", &of(2, 513)).is_err());
+        assert!(Pattern::all("x", &of(1, 1024)).is_err());
+        assert!(Pattern::all("", &of(1025, 0)).is_err());
+        assert_eq!(Pattern::new("", &"*%".repeat(500)).0.len(), 1);
     }
 
     #[test]

@@ -65,3 +65,16 @@ async fn every_key_finds_what_it_should() {
     assert!(client.ok("UID SEARCH SUBJECT dos").await.starts_with("* SEARCH 2\r\n"));
     assert!(client.say("SEARCH CHARSET KOI8-R ALL").await.contains("tag NO [BADCHARSET (US-ASCII UTF-8)]"));
 }
+
+#[tokio::test]
+async fn texts_and_patterns_of_a_command_are_bounded() {
+    let site = Site::new();
+    let mut client = site.session();
+    client.ok("SELECT INBOX").await;
+    client.ok(&format!("SEARCH{}", " NOT TEXT x".repeat(32))).await;
+    assert!(
+        client.say(&format!("SEARCH{}", " OR BODY x FROM y".repeat(17))).await.contains("tag NO [LIMIT]")
+    );
+    assert!(client.say(&format!("LIST \"\" {}", "*a".repeat(600))).await.contains("tag NO [LIMIT]"));
+    assert!(client.say(&format!("LSUB \"\" {}", "%".repeat(2000))).await.contains("tag NO [LIMIT]"));
+}

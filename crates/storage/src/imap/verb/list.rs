@@ -4,7 +4,7 @@ use chasqui_imap::{ListOption, ListRequest, ListReturn, MailboxName, write};
 use chasqui_mailstore::FolderInfo;
 
 use super::super::defaults;
-use super::super::pattern::Pattern;
+use super::super::pattern::{Pattern, TURN};
 use super::super::refusal::{Outcome, mailbox};
 use super::super::session::Session;
 use super::{done, status};
@@ -15,10 +15,12 @@ pub(super) async fn run(session: &mut Session, request: &ListRequest) -> Outcome
         line(&mut session.out, "LIST", &["\\Noselect"], "", b"");
         return done("LIST");
     }
+    let patterns = Pattern::all(&request.reference, &request.patterns)?;
     let folders = defaults::folders(session.account()).await?;
-    let patterns: Vec<_> =
-        request.patterns.iter().map(|pattern| Pattern::new(&request.reference, pattern)).collect();
-    for folder in &folders {
+    for (i, folder) in folders.iter().enumerate() {
+        if i % TURN == TURN - 1 {
+            tokio::task::yield_now().await;
+        }
         if !patterns.iter().any(|pattern| pattern.matches(folder.name.as_str())) {
             continue;
         }

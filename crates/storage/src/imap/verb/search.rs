@@ -5,7 +5,7 @@
 
 mod text;
 
-use chasqui_imap::{Date, Flag, Numbering, SearchKey, SearchRequest, write};
+use chasqui_imap::{Code, Date, Flag, Numbering, Reply, SearchKey, SearchRequest, write};
 use chasqui_mailstore::{Flags, MailError, Mailbox, Message};
 
 use super::super::content::{HEADER_PIECE, Octets, PIECE};
@@ -17,7 +17,13 @@ use text::Header;
 /// Messages looked at before other tasks get their turn.
 const TURN: usize = 1000;
 
+/// Keys of one SEARCH that look for a text: each goes through every message.
+const TEXT_KEYS: usize = 32;
+
 pub(super) async fn run(session: &mut Session, request: &SearchRequest) -> Outcome {
+    if text_keys(&request.key) > TEXT_KEYS {
+        return Err(Reply::no("Too many texts in one SEARCH").with(Code::Limit).into());
+    }
     session.refresh(request.by)?;
     let mailbox = session.mailbox()?;
     let test = Test::new(&request.key, mailbox);
@@ -42,11 +48,23 @@ pub(super) async fn run(session: &mut Session, request: &SearchRequest) -> Outco
     done("SEARCH")
 }
 
+fn text_keys(key: &SearchKey) -> usize {
+    match key {
+        SearchKey::And(keys) => keys.iter().map(text_keys).sum(),
+        SearchKey::Or(first, second) => text_keys(first) + text_keys(second),
+        SearchKey::Not(key) => text_keys(key),
+        SearchKey::Header { .. } | SearchKey::Body(_) | SearchKey::Text(_) => 1,
+        _ => 0,
+    }
+}
+
 async fn holds(test: &Test<'_>, mailbox: &Mailbox, seq: u32, message: &Message) -> Result<bool, MailError> {
     let mut facts = Facts { seq, message, header: None, body: None };
     if let Some(decided) = test.ask(&facts) {
         return Ok(decided);
     }
+    // What follows is long for a large message, and may never wait if it is in memory.
+    tokio::task::yield_now().await;
     let header = match Octets::open(mailbox, message.uid, HEADER_PIECE).await {
         Ok(mut octets) => Header::new(&octets.header().await?),
         Err(MailError::Gone) => return Ok(false),
