@@ -122,11 +122,16 @@ impl Nodes {
         let started = Instant::now();
         let pool = self.pool(&node.name, &node.lmtp);
         let mut replies = vec![None; accounts.len()];
-        let cause = self.attempt(&pool, envelope, accounts, content, &mut replies).await;
+        let mut uncertain = false;
+        let cause = self.attempt(&pool, envelope, accounts, content, &mut replies, &mut uncertain).await;
         let outcomes: Vec<_> = replies
             .into_iter()
             .map(|reply| match (reply, cause) {
-                (Some(reply), _) => Outcome::of(reply),
+                (Some(reply), _) => match Outcome::of(reply) {
+                    // The first connection ended without a word and the second says "later": the first may have stored it.
+                    Outcome::Deferred(_, reply) if uncertain => Outcome::Deferred(Cause::Uncertain, reply),
+                    outcome => outcome,
+                },
                 (None, Some(Cause::Unreachable)) => Outcome::Deferred(Cause::Unreachable, UNREACHABLE),
                 (None, _) => Outcome::Deferred(Cause::Uncertain, UNCERTAIN),
             })
@@ -182,18 +187,18 @@ impl Nodes {
         accounts: &[&EmailAddress],
         content: &Content,
         replies: &mut [Option<Reply>],
+        uncertain: &mut bool,
     ) -> Option<Cause> {
         let deadline = self.settings.reply_timeout.get();
         let Ok(Ok(_place)) = tokio::time::timeout(deadline, pool.places.acquire()).await else {
             tracing::warn!(node = pool.name, delivery = %envelope.id, "no free connection in time");
             return Some(Cause::Unreachable);
         };
-        let mut uncertain = false;
         // At most twice: an idle connection that turns out dead, then a fresh one.
         loop {
             let (mut link, reused) = match self.take(pool).await {
                 Ok(taken) => taken,
-                Err(()) => return Some(if uncertain { Cause::Uncertain } else { Cause::Unreachable }),
+                Err(()) => return Some(if *uncertain { Cause::Uncertain } else { Cause::Unreachable }),
             };
             let open: Vec<usize> = (0..accounts.len()).filter(|&index| replies[index].is_none()).collect();
             let asked: Vec<&EmailAddress> = open.iter().map(|&index| accounts[index]).collect();
@@ -206,7 +211,7 @@ impl Nodes {
                 return None;
             };
             tracing::info!(node = pool.name, delivery = %envelope.id, reused, %error, "connection failed");
-            uncertain = true;
+            *uncertain = true;
             if !reused {
                 // A node that hangs would hold up everybody; one that died will refuse the next connection by itself.
                 if matches!(&error, LinkError::Io(error) if error.kind() == io::ErrorKind::TimedOut) {
