@@ -1,0 +1,5 @@
+//! The site file: who runs where (promise 3 of the design: the site file is the truth).
+
+mod model;
+
+pub use model::*;
