@@ -1,0 +1,32 @@
+# What the modules know about a site: pure functions of builtins, without nixpkgs, so that they can be tested anywhere.
+#
+# `load ./site.toml` reads a site, refuses what the schema refuses and fills in every default. The functions of `model.nix` answer questions
+# about it; each further file makes one part of the platform from it, first as typed values, then as text.
+let
+  base = import ./base.nix;
+  address = import ./address.nix { inherit base; };
+  schema = import ./schema.nix {
+    inherit base;
+    schema = builtins.fromJSON (builtins.readFile ./site.schema.json);
+  };
+  model = import ./model.nix { inherit base address; };
+
+  check =
+    data:
+    let
+      errors = schema.errors data;
+    in
+    if (data.version or null) != 1 then
+      throw "version: this site file is of version ${toString (data.version or "none")}; these modules read version 1"
+    else if errors != [ ] then
+      throw "the site file is wrong:\n${base.concatMapStrings (error: "  ${error}\n") errors}"
+    else
+      schema.filled data;
+
+  lib = base // address // model // {
+    inherit base check;
+    errors = schema.errors;
+    load = path: check (builtins.fromTOML (builtins.readFile path));
+  };
+in
+lib
