@@ -55,6 +55,16 @@ let
   types = s: if !(s ? type) then [ ] else if isList s.type then s.type else [ s.type ];
   choices = s: s.enum or (map (alternative: alternative.const or (head alternative.enum)) (s.oneOf or [ ]));
   listed = concatStringsSep ", ";
+  kindOf =
+    value:
+    {
+      int = "integer";
+      float = "number";
+      bool = "boolean";
+      list = "array";
+      set = "table";
+    }
+    .${builtins.typeOf value} or "string";
   article = kind: if elem kind [ "integer" "array" "object" ] then "an ${kind}" else "a ${kind}";
   pattern = text: base.removeSuffix "$" (if base.hasPrefix "^" text then builtins.substring 1 (-1) text else text);
 
@@ -75,7 +85,7 @@ let
       wanted = builtins.filter (kind: kind != "null") (types s);
     in
     if wanted != [ ] && !(base.findFirst (kind: kinds.${kind} value) null (types s) != null) then
-      [ "${path}: it is ${article (builtins.typeOf value)}, but must be ${concatStringsSep " or " (map article wanted)}" ]
+      [ "${path}: it is ${article (kindOf value)}, but must be ${concatStringsSep " or " (map article wanted)}" ]
     else if choices s != [ ] && !(elem value (choices s)) then
       [ "${path}: `${toString value}' is none of ${listed (map toString (choices s))}" ]
     else if s ? pattern && isString value && match (pattern s.pattern) value == null then
