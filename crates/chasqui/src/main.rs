@@ -7,6 +7,7 @@
 //! | `role`, `run`, `system` | one role: bound, started, reloaded, drained, with what systemd wants to know |
 //! | `demo` | a whole site on this machine |
 //! | `admin` | the operator's verbs on the user database |
+//! | `site` | the site file: checked, shown, compared |
 //! | `config`, `reference`, `pki`, `shell` | configuration files, reference pages, certificates, completion and manual |
 
 mod admin;
@@ -18,6 +19,7 @@ mod reference;
 mod role;
 mod run;
 mod shell;
+mod site;
 mod system;
 
 use std::process::ExitCode;
@@ -79,6 +81,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Node(command) => system::runtime()?.block_on(admin::node(command)),
         Command::Config(command) => config::config(command),
         Command::Pki(command) => pki::pki(command),
+        Command::Site(arguments) => site::site(arguments),
         Command::Completion(arguments) => shell::completion(arguments),
         Command::Man(arguments) => shell::man(arguments),
     }

@@ -15,7 +15,7 @@ pub use admin::{
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use site::{
     CompletionArguments, ConfigArguments, ConfigCommand, DemoArguments, IssueArguments, ManArguments,
-    PkiArguments, PkiCommand, RoleInCertificate,
+    PkiArguments, PkiCommand, RoleInCertificate, SiteArguments, SiteCommand,
 };
 
 /// How the process ends, for scripts.
@@ -82,6 +82,8 @@ pub enum Command {
     Config(ConfigArguments),
     /// Make the site's certificate authority and the certificates of its hosts.
     Pki(PkiArguments),
+    /// Check, show and compare site files: the one file from which every host of a site is built.
+    Site(SiteArguments),
     /// Print the completion script of a shell.
     Completion(CompletionArguments),
     /// Print the manual page, or write the pages of all commands into a folder.

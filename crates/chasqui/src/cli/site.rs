@@ -1,4 +1,4 @@
-//! The commands about a site as a whole: the demo, configuration files, certificates, shell and manual.
+//! The commands about a site as a whole: the demo, configuration files, certificates, the site file, shell and manual.
 
 use std::path::PathBuf;
 
@@ -140,6 +140,26 @@ pub enum RoleInCertificate {
     Storage,
     /// A proxy.
     Proxy,
+}
+
+/// `chasqui site …`
+#[derive(Args, Debug)]
+pub struct SiteArguments {
+    /// Which of them.
+    #[command(subcommand)]
+    pub command: SiteCommand,
+    /// Print JSON instead of text for people.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// The commands about the site file.
+#[derive(Subcommand, Debug)]
+pub enum SiteCommand {
+    /// Print the JSON schema of the site file.
+    ///
+    /// NixOS reads the same schema, from `modules/lib/site.schema.json`.
+    Schema,
 }
 
 /// `chasqui completion`
