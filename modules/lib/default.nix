@@ -26,7 +26,13 @@ let
   lib = base // address // model // {
     inherit base check;
     errors = schema.errors;
+    network = import ./network.nix { inherit base model address; };
     load = path: check (builtins.fromTOML (builtins.readFile path));
+
+    # The parts of the platform, a file each.
+    database = import ./database.nix { inherit lib; };
+    ldap = import ./ldap.nix { inherit lib; };
+    monitoring = import ./monitoring.nix { inherit lib; };
   };
 in
 lib
