@@ -62,12 +62,22 @@ pub enum Role {
     Webmail,
     /// The operator's commands.
     Admin,
+    /// A host of the site towards the services beside the roles, such as the database cluster and the log pair. No role lets it in.
+    Host,
 }
 
 impl Role {
     /// Every role.
-    pub const ALL: [Role; 7] =
-        [Role::Directory, Role::Mx, Role::Relay, Role::Storage, Role::Proxy, Role::Webmail, Role::Admin];
+    pub const ALL: [Role; 8] = [
+        Role::Directory,
+        Role::Mx,
+        Role::Relay,
+        Role::Storage,
+        Role::Proxy,
+        Role::Webmail,
+        Role::Admin,
+        Role::Host,
+    ];
 
     /// Its name on the command line and in certificates.
     pub const fn name(self) -> &'static str {
@@ -79,6 +89,7 @@ impl Role {
             Role::Proxy => "proxy",
             Role::Webmail => "webmail",
             Role::Admin => "admin",
+            Role::Host => "host",
         }
     }
 
