@@ -26,16 +26,21 @@ struct Asker {
     roles: PeerRoles,
 }
 
+/// Whether the certificate grants a role of Chasqui's: that of a mere host is none.
+fn is_ours(roles: PeerRoles) -> bool {
+    Role::ALL.into_iter().any(|role| role != Role::Host && roles.has(role))
+}
+
 impl Asker {
     /// Whether the question is one that the asker's role has. Only whom users log in at, and the operator, may have passwords checked;
     /// only who stores mail, and the operator, may report quotas.
     fn may_ask(self, question: &Question<'_>) -> bool {
-        let needed: &[Role] = match question {
-            Question::Verify { .. } => &[Role::Proxy, Role::Webmail, Role::Admin],
-            Question::OverQuota { .. } => &[Role::Storage, Role::Admin],
-            Question::LookUp(_) | Question::Ping | Question::NotUnderstood => &Role::ALL,
-        };
-        needed.iter().any(|role| self.roles.has(*role))
+        let any = |needed: &[Role]| needed.iter().any(|role| self.roles.has(*role));
+        match question {
+            Question::Verify { .. } => any(&[Role::Proxy, Role::Webmail, Role::Admin]),
+            Question::OverQuota { .. } => any(&[Role::Storage, Role::Admin]),
+            Question::LookUp(_) | Question::Ping | Question::NotUnderstood => is_ours(self.roles),
+        }
     }
 }
 
@@ -46,7 +51,7 @@ pub(crate) async fn serve(desk: Arc<Desk>, tls: Option<RoleTls>, stream: Stream,
     let ip = peer.ip();
     let (stream, roles) = match tls {
         Some(tls) => match tokio::time::timeout(idle, tls.accept(stream)).await {
-            Ok(Ok((_, roles))) if !Role::ALL.into_iter().any(|role| roles.has(role)) => {
+            Ok(Ok((_, roles))) if !is_ours(roles) => {
                 return tracing::warn!(peer = %ip, "refused a connection: its certificate grants no role");
             }
             Ok(Ok(accepted)) => accepted,
@@ -139,5 +144,6 @@ mod tests {
         assert_eq!(may_ask(&[Role::Proxy]).await, [true, true, false]);
         assert_eq!(may_ask(&[Role::Storage]).await, [true, false, true]);
         assert_eq!(may_ask(&[Role::Mx, Role::Admin]).await, [true, true, true]);
+        assert_eq!(may_ask(&[Role::Host]).await, [false, false, false]);
     }
 }
