@@ -30,6 +30,10 @@ pub struct Network {
     /// The role whose active host holds the gateway's addresses (VRRP): `firewall` or `router`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway_role: Option<Role>,
+    /// The site's own addresses in an uplink, at most one a family: held by the active firewall (VRRP), and where the provider
+    /// sends what is for the public networks. Default none.
+    #[serde(default)]
+    pub shared: Vec<IpAddr>,
     /// The networks that this one runs over as a WireGuard mesh: everything in it is encrypted (E19), and its members reach each other by
     /// their addresses in the first of these networks that both have. Default none: the network is a wire, encrypted by what runs on it.
     #[serde(default)]
