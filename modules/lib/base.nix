@@ -92,6 +92,13 @@ rec {
     width: text:
     text + concatStringsSep "" (genList (_: " ") (if stringLength text < width then width - stringLength text else 0));
 
+  zeroPadded =
+    width: n:
+    let
+      digits = toString n;
+    in
+    concatStringsSep "" (genList (_: "0") (if stringLength digits < width then width - stringLength digits else 0)) + digits;
+
   # A number from its decimal digits, leading zeros allowed.
   toInt =
     text:

@@ -27,12 +27,15 @@ let
     inherit base check;
     errors = schema.errors;
     network = import ./network.nix { inherit base model address; };
+    storage = import ./storage.nix { inherit base model address; };
     load = path: check (builtins.fromTOML (builtins.readFile path));
 
     # The parts of the platform, a file each.
     database = import ./database.nix { inherit lib; };
+    dns = import ./dns.nix { inherit lib; };
     ldap = import ./ldap.nix { inherit lib; };
     monitoring = import ./monitoring.nix { inherit lib; };
+    web = import ./web.nix { inherit lib; };
   };
 in
 lib

@@ -1,0 +1,168 @@
+# OpenLDAP (E11): accounts and per-user settings, a branch for each mail domain, writable on every provider.
+{
+  config,
+  lib,
+  chasquiLib,
+  pkgs,
+  ...
+}:
+let
+  cfg = config.chasqui.ldap;
+  site = config.chasqui.site.data;
+  host = config.chasqui.host;
+  inherit (chasquiLib) ldap;
+  hasRole = lib.elem "ldap" config.chasqui.roles;
+  derived = if hasRole then ldap.fromSite site host else null;
+  credentials = "/run/credentials/openldap.service";
+  self = lib.findFirst (provider: provider.name == cfg.name) null cfg.providers;
+  base = pkgs.writeText "base.ldif" (
+    ldap.baseLdif { inherit (cfg) suffix domains organization; }
+  );
+in
+{
+  options.chasqui.ldap = {
+    enable = lib.mkOption {
+      type = lib.types.bool;
+      default = hasRole;
+      defaultText = lib.literalMD "whether the site file gives this host the role `ldap`";
+      description = "Whether this host is a provider of the LDAP directory.";
+    };
+
+    suffix = lib.mkOption {
+      type = lib.types.nullOr lib.types.str;
+      default = if derived != null then derived.suffix else null;
+      defaultText = lib.literalMD "`ldap.suffix` of the site file";
+      example = "dc=gob,dc=example";
+      description = "The root of the tree.";
+    };
+
+    organization = lib.mkOption {
+      type = lib.types.str;
+      default = if derived != null then derived.organization else "chasqui";
+      defaultText = lib.literalMD "the site's description";
+      description = "The organization's name in the root entry.";
+    };
+
+    name = lib.mkOption {
+      type = lib.types.str;
+      default = if derived != null then derived.name else config.networking.hostName;
+      defaultText = lib.literalMD "the host's name";
+      description = "This provider's name.";
+    };
+
+    providers = lib.mkOption {
+      default = if derived != null then derived.providers else [ ];
+      defaultText = lib.literalMD "the site's hosts with the role `ldap`";
+      description = "All providers, this one too, always in the same order: their numbers in the protocol are their places.";
+      type = lib.types.listOf (
+        lib.types.submodule {
+          options = {
+            name = lib.mkOption {
+              type = lib.types.str;
+              description = "The common name of its certificate.";
+            };
+            fqdn = lib.mkOption {
+              type = lib.types.str;
+              description = "Where it is reached, a name in its certificate.";
+            };
+          };
+        }
+      );
+    };
+
+    domains = lib.mkOption {
+      type = lib.types.listOf lib.types.str;
+      default = if derived != null then derived.domains else [ ];
+      defaultText = lib.literalMD "the site's mail domains";
+      description = "Mail domains, a branch of the tree each.";
+    };
+
+    tls = lib.genAttrs [ "ca" "certificate" "key" ] (
+      name:
+      lib.mkOption {
+        type = lib.types.str;
+        default = if site != null && host != null then chasquiLib.secret site host name else "/etc/chasqui/pki/${name}";
+        defaultText = lib.literalMD "`secrets.${name}` of the site file";
+        description = "Path of the ${
+          {
+            ca = "authority's certificate";
+            certificate = "host's certificate";
+            key = "host's private key";
+          }
+          .${name}
+        }, PEM, outside the Nix store.";
+      }
+    );
+  };
+
+  config = lib.mkIf cfg.enable {
+    assertions = [
+      {
+        assertion = cfg.suffix != null && builtins.match "(dc|o)=[^,=]+(,[a-z]+=[^,=]+)*" cfg.suffix != null;
+        message = "chasqui.ldap.suffix: ${
+          if cfg.suffix == null then "there is none" else "`${cfg.suffix}' cannot be the root of a tree"
+        }; set it to something like dc=gob,dc=example (`ldap.suffix` in the site file).";
+      }
+      {
+        assertion = self != null;
+        message = "chasqui.ldap.providers: this host, `${cfg.name}', is not among the providers; add it, or set chasqui.ldap.name.";
+      }
+      {
+        assertion = lib.all chasquiLib.notInStore (lib.attrValues cfg.tls);
+        message = "chasqui.ldap.tls: a path lies in the Nix store, where every user can read it; name a file that is brought to the host by other means.";
+      }
+    ];
+
+    services.openldap = {
+      enable = true;
+      urlList = lib.optional (self != null) (ldap.url self) ++ [ "ldapi:///" ];
+      settings = ldap.settings {
+        suffix = if cfg.suffix == null then "" else cfg.suffix;
+        inherit (cfg) name providers;
+        inherit credentials;
+        dataDir = "/var/lib/openldap/data";
+        schemas = map (schema: "${pkgs.openldap}/etc/schema/${schema}.ldif") [
+          "core"
+          "cosine"
+          "inetorgperson"
+          "nis"
+        ];
+      };
+    };
+    systemd.services.openldap.serviceConfig = {
+      LoadCredential = [
+        "ca.crt:${cfg.tls.ca}"
+        "host.crt:${cfg.tls.certificate}"
+        "host.key:${cfg.tls.key}"
+      ];
+      Restart = "on-failure";
+    };
+
+    # Only the first provider begins the tree, and only what is missing is added: the others get it by replication.
+    systemd.services.openldap-base = lib.mkIf (self != null && self == lib.head cfg.providers) {
+      description = "First entries of the LDAP directory";
+      wantedBy = [ "multi-user.target" ];
+      after = [ "openldap.service" ];
+      requires = [ "openldap.service" ];
+      serviceConfig = {
+        Type = "oneshot";
+        RemainAfterExit = true;
+        # 68: entryAlreadyExists, the usual case.
+        SuccessExitStatus = 68;
+        ExecStart = "${pkgs.openldap}/bin/ldapadd -c -Q -Y EXTERNAL -H ldapi:/// -f ${base}";
+      };
+    };
+
+    chasqui.openings.ldap = {
+      tcp = [ 636 ];
+      from = [ "kind:service" ];
+    };
+    chasqui.logTags.openldap = "openldap.service";
+    chasqui.backupPaths.ldap = {
+      path = "/var/backup/ldap";
+      before = "${pkgs.bash}/bin/sh -c 'install -d -m 0700 /var/backup/ldap && ${pkgs.openldap}/bin/slapcat -F /etc/openldap/slapd.d -b ${
+        if cfg.suffix == null then "" else cfg.suffix
+      } -l /var/backup/ldap/all.ldif.new && mv /var/backup/ldap/all.ldif.new /var/backup/ldap/all.ldif'";
+    };
+  };
+}
