@@ -6,5 +6,6 @@
     ./registry.nix
     ./network.nix
     ./basics.nix
+    ./platform/dns.nix
   ];
 }

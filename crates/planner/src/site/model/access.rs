@@ -55,6 +55,9 @@ pub struct Secrets {
     pub public_key: String,
     /// The directory's cluster keys (S5c). Default `/etc/chasqui/directory.keys`.
     pub directory_keys: String,
+    /// A folder of the keys with which DNS servers take zones from the primary, a file `VIEW.key` each, as `tsig-keygen` writes it (E1).
+    /// Default `/etc/chasqui/secrets/dns`.
+    pub dns: String,
     /// A host's private WireGuard key. Default `/etc/chasqui/secrets/wireguard.key`.
     pub wireguard: String,
     /// A folder of CHAP secrets, a file `LUN` each with the user and the secret. Default `/etc/chasqui/secrets/chap`.
@@ -81,6 +84,7 @@ impl Default for Secrets {
             public_certificate: path("public/fullchain.pem"),
             public_key: path("public/privkey.pem"),
             directory_keys: path("directory.keys"),
+            dns: path("secrets/dns"),
             wireguard: path("secrets/wireguard.key"),
             chap: path("secrets/chap"),
             knock: path("secrets/knock"),
