@@ -73,9 +73,9 @@ class Ours:
         return self.site.processes[name].pid
 
     @staticmethod
-    def version(repository):
+    def commit(repository):
         done = subprocess.run(["git", "-C", str(repository), "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
-        return "Chasqui at commit " + (done.stdout.strip() or "unknown")
+        return done.stdout.strip() or "unknown"
 
 
 def import_users(folder, config, rows, file):

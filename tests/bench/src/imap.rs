@@ -93,6 +93,56 @@ impl Sessions {
 }
 
 #[derive(clap::Args)]
+pub struct Fetches {
+    #[command(flatten)]
+    account: Account,
+    /// Connections at the same time.
+    #[arg(long, default_value_t = 8)]
+    connections: u64,
+    /// Messages to fetch in all.
+    #[arg(long, default_value_t = 1000)]
+    fetches: u64,
+}
+
+impl Fetches {
+    /// Logs in and selects INBOX on each connection, tells so, and when a line comes on standard input fetches each INBOX's last
+    /// message again and again; prints the measurement. What stands before the fetches can so be left out of a measurement.
+    pub async fn run(self) -> Result<()> {
+        let target = Target::new(self.account.to, self.account.ca.as_deref())?;
+        let work = Work::new(self.fetches);
+        let mut clients = Vec::new();
+        for number in 0..self.connections {
+            let mut client = self.account.log_in(&target, number).await?;
+            client.send(b"b SELECT INBOX\r\n").await?;
+            tagged(&mut client, "b").await?;
+            clients.push(client);
+        }
+        println!("{{\"open\":{}}}", clients.len());
+        tokio::io::stdin().read_u8().await?;
+        let start = Instant::now();
+        let mut tasks = Vec::new();
+        for mut client in clients {
+            let work = work.clone();
+            tasks.push(tokio::spawn(async move {
+                let mut times = Vec::new();
+                while work.take().is_some() {
+                    let begun = Instant::now();
+                    client.send(b"c FETCH * BODY.PEEK[]\r\n").await?;
+                    tagged(&mut client, "c").await?;
+                    times.push(begun.elapsed());
+                }
+                anyhow::Ok(times)
+            }));
+        }
+        let mut times = Vec::new();
+        for task in tasks {
+            times.extend(task.await??);
+        }
+        Measured::new(times, start.elapsed()).print()
+    }
+}
+
+#[derive(clap::Args)]
 pub struct Idle {
     #[command(flatten)]
     account: Account,

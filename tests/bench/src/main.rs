@@ -31,6 +31,8 @@ enum Work {
     Smtp(smtp::Load),
     /// Open IMAP sessions: connect, log in, log out.
     ImapSessions(imap::Sessions),
+    /// Fetch messages over open IMAP sessions.
+    ImapFetch(imap::Fetches),
     /// Log in on many IMAP connections and hold them idle until standard input ends.
     ImapIdle(imap::Idle),
     /// Search for addresses on a slapd over persistent connections.
@@ -48,6 +50,7 @@ fn main() -> Result<()> {
         match work {
             Work::Smtp(load) => load.run().await,
             Work::ImapSessions(load) => load.run().await,
+            Work::ImapFetch(load) => load.run().await,
             Work::ImapIdle(load) => load.run().await,
             Work::Ldap(load) => load.run().await,
             Work::Directory(load) => load.run().await,
