@@ -1,7 +1,19 @@
 //! The site file: who runs where (promise 3 of the design: the site file is the truth).
+//!
+//! [`load`] gives a [`Site`] in which every name stands for something, or all that is wrong with the file.
 
+mod finding;
+mod load;
 mod model;
+mod reference;
+#[cfg(test)]
+mod samples;
 mod schema;
+mod shape;
+mod walk;
 
+pub use finding::{Finding, Severity};
+pub use load::{Document, SiteError, load, open, parse};
 pub use model::*;
 pub use schema::{schema, schema_text};
+pub use walk::Lines;

@@ -21,6 +21,7 @@ pub struct Host {
     /// What it does.
     pub roles: Vec<Role>,
     /// Its network interfaces. Of a guest they are `eth0`, `eth1`, …
+    #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$" }))]
     pub interfaces: Table<Interface>,
     /// Virtual cores of a guest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,6 +34,7 @@ pub struct Host {
     pub disk: Option<ByteSize>,
     /// Volumes: logical volumes on LUNs or on local block devices, in a volume group of the same name.
     #[serde(default)]
+    #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$" }))]
     pub volumes: Table<Volume>,
     /// The public half of its WireGuard key; needed in a mesh.
     #[serde(default, skip_serializing_if = "Option::is_none")]

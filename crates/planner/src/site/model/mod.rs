@@ -55,32 +55,43 @@ pub struct Site {
     pub plan: Option<Plan>,
     /// The mail domains.
     #[serde(default)]
+    #[schemars(extend("propertyNames" = { "pattern": "^[a-z0-9-]+([.][a-z0-9-]+)+$" }))]
     pub domains: Table<Domain>,
     /// The data centres.
+    #[schemars(extend("propertyNames" = { "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$" }))]
     pub datacenters: Table<Datacenter>,
     /// The networks, those that run encrypted over another network included.
+    #[schemars(extend("propertyNames" = { "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$" }))]
     pub networks: Table<Network>,
     /// The blade chassis (E10).
     #[serde(default)]
+    #[schemars(extend("propertyNames" = { "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$" }))]
     pub chassis: Table<Chassis>,
     /// The physical machines.
+    #[schemars(extend("propertyNames" = { "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$" }))]
     pub machines: Table<Machine>,
-    /// The systems that NixOS builds: one on each machine, and Xen guests on those that have the role `xen-host`.
+    /// The systems that NixOS builds: one on each machine, and Xen guests on those that have the role `xen-host`. Their names are
+    /// DNS labels (RFC 1123 §2.1).
+    #[schemars(extend("propertyNames" = { "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$" }))]
     pub hosts: Table<Host>,
     /// The disk arrays (E12).
     #[serde(default)]
+    #[schemars(extend("propertyNames" = { "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$" }))]
     pub arrays: Table<Array>,
     /// The parts of arrays that are exported over iSCSI, each to the one host that has a volume on it.
     #[serde(default)]
+    #[schemars(extend("propertyNames" = { "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$" }))]
     pub luns: Table<Lun>,
     /// What is offered to the internet, by name. Nothing else is open (E2).
     #[serde(default)]
+    #[schemars(extend("propertyNames" = { "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$" }))]
     pub publish: Table<Published>,
     /// Public DNS (E1).
     #[serde(default)]
     pub dns: Dns,
     /// The people who administer the site, and how they come in (E2).
     #[serde(default)]
+    #[schemars(extend("propertyNames" = { "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$" }))]
     pub administrators: Table<Administrator>,
     /// Port knocking before the VPN (E2).
     #[serde(default)]
@@ -106,6 +117,7 @@ pub struct Site {
     /// Further settings of the roles of the `chasqui` binary, laid over what derives from this file: `[settings.mx.limits]`.
     /// `chasqui config check` judges them.
     #[serde(default)]
+    #[schemars(extend("propertyNames" = { "pattern": "^(directory|mx|storage|proxy)$" }))]
     pub settings: Table<serde_json::Map<String, serde_json::Value>>,
 }
 

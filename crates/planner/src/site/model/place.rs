@@ -61,6 +61,7 @@ pub struct Machine {
     pub memory: ByteSize,
     /// Network ports: the interface's name and its speed in Gbit/s.
     #[serde(default)]
+    #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,14}$" }))]
     pub ports: Table<f64>,
     /// Octets of the local disk that the system is on.
     pub disk: ByteSize,
