@@ -1,0 +1,42 @@
+# Each module by itself, with nothing enabled: which options it sets then. There should be none.
+{
+  library ? null,
+}:
+let
+  root = ../..;
+  kit = import ./kit {
+    lib = if library == null then import ./kit/minilib.nix else import library;
+    sources = [ (root + "/modules") ];
+  };
+  inherit (kit) lib;
+  nixFiles =
+    folder:
+    map (name: folder + "/${name}") (
+      builtins.filter (name: lib.hasSuffix ".nix" name) (builtins.attrNames (builtins.readDir folder))
+    );
+  modules = lib.concatMap nixFiles [
+    (root + "/modules/platform")
+    (root + "/modules/services")
+  ];
+  # What every host of Chasqui has, site or not.
+  common = [
+    (root + "/modules/site.nix")
+    (root + "/modules/registry.nix")
+  ];
+  setBy =
+    more:
+    lib.filterAttrs (name: _: name != "assertions" && name != "warnings")
+      (kit.evaluate {
+        modules = common ++ more;
+        specialArgs.chasquiLib = import (root + "/modules/lib");
+      }).set;
+  nothing = setBy [ ];
+in
+builtins.listToAttrs (
+  map (module: {
+    name = lib.removePrefix (toString root + "/") (toString module);
+    value = builtins.attrNames (
+      lib.filterAttrs (name: value: value != nothing.${name} or null) (setBy [ module ])
+    );
+  }) modules
+)
