@@ -9,15 +9,7 @@ let
     sources = [ (root + "/modules") ];
   };
   inherit (kit) lib;
-  nixFiles =
-    folder:
-    map (name: folder + "/${name}") (
-      builtins.filter (name: lib.hasSuffix ".nix" name) (builtins.attrNames (builtins.readDir folder))
-    );
-  modules = lib.concatMap nixFiles [
-    (root + "/modules/platform")
-    (root + "/modules/services")
-  ];
+  modules = (import (root + "/modules")).imports;
   # What every host of Chasqui has, site or not.
   common = [
     (root + "/modules/site.nix")

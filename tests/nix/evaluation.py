@@ -52,11 +52,11 @@ def expression(value):
     return json.dumps(value)
 
 
-def call(file, timeout=600, **arguments):
+def call(function, timeout=600, **arguments):
     """Calls the function in a Nix file and gives its value."""
     if os.environ.get("NIXPKGS_LIB"):
         arguments["library"] = pathlib.Path(os.environ["NIXPKGS_LIB"])
-    return json.loads(nix("eval", "--json", "--impure", "--expr", f"import {file} {expression(arguments)}", timeout=timeout))
+    return json.loads(nix("eval", "--json", "--impure", "--expr", f"import {function} {expression(arguments)}", timeout=timeout))
 
 
 def site_file(name):
