@@ -6,6 +6,14 @@
     ./registry.nix
     ./network.nix
     ./basics.nix
+    ./services/directory.nix
+    ./services/mx.nix
+    ./services/proxy.nix
+    ./services/storage.nix
     ./platform/dns.nix
+    ./platform/database.nix
+    ./platform/ldap.nix
+    ./platform/metrics.nix
+    ./platform/monitoring.nix
   ];
 }

@@ -28,6 +28,7 @@ let
     errors = schema.errors;
     network = import ./network.nix { inherit base model address; };
     storage = import ./storage.nix { inherit base model address; };
+    roles = import ./roles.nix { inherit base model address; };
     load = path: check (builtins.fromTOML (builtins.readFile path));
 
     # The parts of the platform, a file each.

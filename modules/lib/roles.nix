@@ -1,0 +1,103 @@
+# What the roles of the `chasqui` binary are told by the site: settings of their configuration files (S3–S9).
+{ base, model, address }:
+let
+  inherit (builtins)
+    concatMap
+    elem
+    head
+    length
+    map
+    ;
+  directoryPort = 1701;
+  at = host: port: "${if address.isIPv6 host then "[${host}]" else host}:${toString port}";
+  here = site: host: at (model.serviceAddress site host);
+  named = site: host: port: "${model.fqdn site host}:${toString port}";
+
+  # Directory servers as a host asks them: those of its own data centre first, so that the first of them by name is its primary.
+  directoryHosts =
+    site: host:
+    let
+      own = model.hostsWithIn site (model.datacenterOf site host) "directory";
+    in
+    # The binary takes eight.
+    base.take 8 (own ++ builtins.filter (other: !(elem other own)) (model.hostsWith site "directory"));
+
+  directory = site: host: {
+    keys = model.secret site host "directory_keys";
+    servers = map (other: named site other directoryPort) (directoryHosts site host);
+  };
+  tls = site: host: {
+    ca = model.secret site host "ca";
+    certificate = model.secret site host "certificate";
+    key = model.secret site host "key";
+  };
+  publicTls = site: host: {
+    certificate = model.secret site host "public_certificate";
+    key = model.secret site host "public_key";
+  };
+
+  published = site: host: role: builtins.filter (entry: entry.role == role) (model.publishedFor site host);
+  publishedPorts = site: host: role: concatMap (entry: entry.tcp) (published site host role);
+  # All addresses of the host, the balancers' among them, which come and go with their pair. The host's firewall says who may come.
+  everywhere = port: "[::]:${toString port}";
+in
+{
+  inherit directoryHosts;
+
+  directory = site: host: {
+    listen = here site host directoryPort;
+    keys = model.secret site host "directory_keys";
+    tls = tls site host;
+  };
+
+  mx =
+    site: host:
+    let
+      names = concatMap (entry: entry.names) (published site host "mx");
+    in
+    {
+      # Exchangers greet by the name that the zone gives them; one that is not published by its own.
+      hostname = if names == [ ] then model.fqdn site host else head names;
+      listen = map everywhere (if published site host "mx" == [ ] then [ 25 ] else publishedPorts site host "mx");
+      directory = directory site host;
+      tls = tls site host;
+      public_tls = publicTls site host;
+    };
+
+  storage =
+    site: host:
+    let
+      mail = site.hosts.${host}.volumes.mail or null;
+    in
+    {
+      name = host;
+      lmtp = here site host 1024;
+      imap = here site host 1143;
+      pop3 = here site host 1110;
+      directory = directory site host;
+      store.host = host;
+      tls = tls site host;
+    }
+    // base.optionalAttrs (mail != null && mail.mount != null) {
+      store = {
+        inherit host;
+        root = mail.mount;
+      };
+    };
+
+  proxy =
+    site: host:
+    let
+      ports = publishedPorts site host "proxy";
+      offered = port: base.optional (elem port ports || length ports == 0) (everywhere port);
+    in
+    {
+      imap = offered 143;
+      imaps = offered 993;
+      pop3 = offered 110;
+      pop3s = offered 995;
+      directory = directory site host;
+      tls = tls site host;
+      public_tls = publicTls site host;
+    };
+}
