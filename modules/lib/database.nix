@@ -49,7 +49,11 @@ in
   # pg_hba.conf: only TLS, only passwords that are never sent (SCRAM), replication from members alone.
   hba =
     { members, clientNetworks }:
-    [ "local all all peer" ]
+    # Patroni and the backup come by the socket as the user `patroni`, who is `postgres` there (pg_ident.conf).
+    [
+      "local all postgres peer map=cluster"
+      "local all all scram-sha-256"
+    ]
     ++ map (member: "hostssl replication replicator ${member.address}/${if lib.isIPv6 member.address then "128" else "32"} scram-sha-256") members
     ++ map (member: "hostssl all postgres ${member.address}/${if lib.isIPv6 member.address then "128" else "32"} scram-sha-256") members
     ++ map (network: "hostssl all all ${network} scram-sha-256") clientNetworks
@@ -147,6 +151,10 @@ in
       };
       postgresql = {
         pg_hba = lib.database.hba { inherit members clientNetworks; };
+        pg_ident = [
+          "cluster patroni postgres"
+          "cluster root postgres"
+        ];
         parameters = {
           ssl = "on";
           ssl_ca_file = "${credentials}/ca.crt";

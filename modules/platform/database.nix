@@ -11,16 +11,12 @@
 }:
 let
   cfg = config.chasqui.database;
+  tls = import ../tls-options.nix { inherit config lib chasquiLib; };
   site = config.chasqui.site.data;
   host = config.chasqui.host;
   inherit (chasquiLib) database;
   derived = if cfg.fromSite then database.fromSite site host else null;
   credentials = unit: "/run/credentials/${unit}.service";
-  loadCredentials = [
-    "ca.crt:${cfg.tls.ca}"
-    "host.crt:${cfg.tls.certificate}"
-    "host.key:${cfg.tls.key}"
-  ];
   self = lib.findFirst (member: member.name == cfg.name) null cfg.members;
   others = lib.filter (member: member.name != cfg.name) cfg.members;
   interface =
@@ -116,22 +112,7 @@ in
       description = "Where the database lies.";
     };
 
-    tls = lib.genAttrs [ "ca" "certificate" "key" ] (
-      name:
-      lib.mkOption {
-        type = lib.types.str;
-        default = if site != null && host != null then chasquiLib.secret site host name else "/etc/chasqui/pki/${name}";
-        defaultText = lib.literalMD "`secrets.${name}` of the site file";
-        description = "Path of the ${
-          {
-            ca = "authority's certificate";
-            certificate = "host's certificate";
-            key = "host's private key";
-          }
-          .${name}
-        }, PEM, outside the Nix store.";
-      }
-    );
+    tls = tls.options;
 
     secretsDir = lib.mkOption {
       type = lib.types.str;
@@ -151,10 +132,8 @@ in
         assertion = database.quorate cfg.members;
         message = "chasqui.database.members: ${toString (lib.length cfg.members)} members cannot lose one and still agree; make them an odd number, three or more (E8).";
       }
-      {
-        assertion = lib.all chasquiLib.notInStore ([ cfg.secretsDir ] ++ lib.attrValues cfg.tls);
-        message = "chasqui.database.secretsDir and chasqui.database.tls.*: a path lies in the Nix store, where every user can read it; name a file that is brought to the host by other means.";
-      }
+      (tls.outsideStore "chasqui.database.tls" (lib.attrValues cfg.tls))
+      (tls.outsideStore "chasqui.database.secretsDir" [ cfg.secretsDir ])
       {
         assertion = cfg.virtualAddress == null || !cfg.fromSite || interface != null;
         message = "chasqui.database.virtualAddress: ${toString cfg.virtualAddress} is in no network that this host has an interface in; take an address of its service network (`database.at` in the site file).";
@@ -179,7 +158,7 @@ in
       peerCertFile = "${credentials "etcd"}/host.crt";
       peerKeyFile = "${credentials "etcd"}/host.key";
     };
-    systemd.services.etcd.serviceConfig.LoadCredential = loadCredentials;
+    systemd.services.etcd.serviceConfig.LoadCredential = tls.loadCredentials cfg.tls;
 
     services.patroni = {
       enable = true;
@@ -203,7 +182,7 @@ in
     systemd.services.patroni = {
       after = [ "etcd.service" ];
       wants = [ "etcd.service" ];
-      serviceConfig.LoadCredential = loadCredentials ++ [
+      serviceConfig.LoadCredential = tls.loadCredentials cfg.tls ++ [
         "superuser:${cfg.secretsDir}/superuser"
         "replication:${cfg.secretsDir}/replication"
       ];
@@ -285,7 +264,7 @@ in
         "${pkgs.bash}/bin/sh -c '"
         "${pkgs.curl}/bin/curl -sfo /dev/null --cacert ${cfg.tls.ca} https://${if self == null then "localhost" else self.fqdn}:${toString database.ports.patroni}/primary || exit 0;"
         "install -d -m 0700 /var/backup/postgresql;"
-        "${pkgs.util-linux}/bin/runuser -u patroni -- ${cfg.package}/bin/pg_dumpall -h /run/postgresql -U postgres >/var/backup/postgresql/all.sql.new"
+        "${cfg.package}/bin/pg_dumpall -h /run/postgresql -U postgres >/var/backup/postgresql/all.sql.new"
         "&& mv /var/backup/postgresql/all.sql.new /var/backup/postgresql/all.sql'"
       ];
     };

@@ -8,6 +8,7 @@
 }:
 let
   cfg = config.chasqui.ldap;
+  tls = import ../tls-options.nix { inherit config lib chasquiLib; };
   site = config.chasqui.site.data;
   host = config.chasqui.host;
   inherit (chasquiLib) ldap;
@@ -77,22 +78,7 @@ in
       description = "Mail domains, a branch of the tree each.";
     };
 
-    tls = lib.genAttrs [ "ca" "certificate" "key" ] (
-      name:
-      lib.mkOption {
-        type = lib.types.str;
-        default = if site != null && host != null then chasquiLib.secret site host name else "/etc/chasqui/pki/${name}";
-        defaultText = lib.literalMD "`secrets.${name}` of the site file";
-        description = "Path of the ${
-          {
-            ca = "authority's certificate";
-            certificate = "host's certificate";
-            key = "host's private key";
-          }
-          .${name}
-        }, PEM, outside the Nix store.";
-      }
-    );
+    tls = tls.options;
   };
 
   config = lib.mkIf cfg.enable {
@@ -107,10 +93,7 @@ in
         assertion = self != null;
         message = "chasqui.ldap.providers: this host, `${cfg.name}', is not among the providers; add it, or set chasqui.ldap.name.";
       }
-      {
-        assertion = lib.all chasquiLib.notInStore (lib.attrValues cfg.tls);
-        message = "chasqui.ldap.tls: a path lies in the Nix store, where every user can read it; name a file that is brought to the host by other means.";
-      }
+      (tls.outsideStore "chasqui.ldap.tls" (lib.attrValues cfg.tls))
     ];
 
     services.openldap = {
@@ -130,11 +113,7 @@ in
       };
     };
     systemd.services.openldap.serviceConfig = {
-      LoadCredential = [
-        "ca.crt:${cfg.tls.ca}"
-        "host.crt:${cfg.tls.certificate}"
-        "host.key:${cfg.tls.key}"
-      ];
+      LoadCredential = tls.loadCredentials cfg.tls;
       Restart = "on-failure";
     };
 
