@@ -8,7 +8,15 @@
 let
   cfg = config.chasqui;
   site = cfg.site.data;
-  known = site != null && cfg.host != null && site.hosts ? ${cfg.host};
+  # Refused here rather than by an assertion: every default of every module asks the site for this host.
+  loaded =
+    let
+      data = chasquiLib.load cfg.site.file;
+    in
+    if cfg.host != null && data.hosts ? ${cfg.host} then
+      data
+    else
+      throw "chasqui.host: `${toString cfg.host}' is not a host of the site file; set it to one of: ${lib.concatStringsSep ", " (lib.attrNames data.hosts)}.";
 in
 {
   options.chasqui = {
@@ -22,7 +30,7 @@ in
     site.data = lib.mkOption {
       type = lib.types.raw;
       readOnly = true;
-      default = if cfg.site.file == null then null else chasquiLib.load cfg.site.file;
+      default = if cfg.site.file == null then null else loaded;
       defaultText = lib.literalExpression "chasquiLib.load config.chasqui.site.file";
       description = "What the site file says, checked, with every default filled in; null without a site file.";
     };
@@ -37,23 +45,11 @@ in
     roles = lib.mkOption {
       type = lib.types.listOf lib.types.str;
       readOnly = true;
-      default = if known then site.hosts.${cfg.host}.roles else [ ];
+      default = if site != null then site.hosts.${cfg.host}.roles else [ ];
       defaultText = lib.literalMD "from the site file";
       description = "The roles that the site file gives this host; each enables its module.";
     };
   };
 
-  config = {
-    _module.args.chasquiLib = import ./lib;
-
-    assertions = [
-      {
-        assertion = site == null || known;
-        message =
-          "chasqui.host: `${toString cfg.host}' is not a host of the site file; set it to one of: "
-          + lib.concatStringsSep ", " (lib.attrNames (if site == null then { } else site.hosts))
-          + ".";
-      }
-    ];
-  };
+  config._module.args.chasquiLib = import ./lib;
 }
