@@ -29,13 +29,19 @@ def prepare():
     subprocess.run([HERE / "get-nix.sh", PREFIX], check=True, stdout=subprocess.DEVNULL)
 
 
+def last_error(said):
+    """The error itself, without the way to it."""
+    parts = re.split(r"^\s*error: ", said, flags=re.MULTILINE)
+    return parts[-1].strip() if os.environ.get("CHASQUI_NIX_TRACE") is None else said.strip()
+
+
 def nix(*arguments, program="nix", timeout=600):
     """Runs Nix and gives what it printed."""
     done = subprocess.run(
         [PREFIX / "bin" / program, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, check=False
     )
     if done.returncode != 0:
-        raise NixError(done.stderr.strip())
+        raise NixError(last_error(done.stderr))
     return done.stdout
 
 

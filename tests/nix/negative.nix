@@ -67,10 +67,16 @@ let
         specialArgs = { inherit chasquiLib; };
       };
       failed = evaluated.failedAssertions;
-      # With no failed assertion something else must refuse: a type, a schema, a `throw`.
-      outcome = builtins.tryEval (
-        builtins.deepSeq (if failed == [ ] then evaluated.files else failed) failed
-      );
+      # With no failed assertion something else must refuse: a type, a schema, a `throw`. Its words can only be read where it ends Nix.
+      forced = builtins.deepSeq (if failed == [ ] then evaluated.files else failed) failed;
+      outcome =
+        if only == null then
+          builtins.tryEval forced
+        else
+          {
+            success = true;
+            value = forced;
+          };
     in
     {
       inherit (case) name fails;
