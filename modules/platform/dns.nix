@@ -90,6 +90,8 @@ in
       description = "Whether to run an authoritative DNS server (E1).";
     };
 
+    package = lib.mkPackageOption pkgs "bind" { };
+
     primary = mkOption (
       {
         type = types.nullOr (types.submodule serverOptions);
@@ -294,6 +296,7 @@ in
 
     services.bind = {
       enable = true;
+      inherit (cfg) package;
       directory = cfg.stateDirectory;
       configFile = "/etc/named/named.conf";
     };
@@ -308,7 +311,11 @@ in
     systemd.services.bind = {
       after = [ "network-online.target" ];
       wants = [ "network-online.target" ];
-      preStart = lib.mkIf isPrimary installZones;
+      preStart =
+        if isPrimary then
+          installZones
+        else
+          "mkdir -p ${lib.escapeShellArgs (map (view: "${cfg.stateDirectory}/copies/${view.name}") cfg.views)}";
       # A changed zone is a reload: nobody goes unanswered.
       reloadTriggers = [ (builtins.hashString "sha256" (builtins.toJSON ([ confText ] ++ lib.attrValues zoneTexts))) ];
       serviceConfig = {
@@ -323,17 +330,8 @@ in
         );
         ExecReload = lib.mkForce (
           lib.optional isPrimary installZones
-          ++ [ "${lib.getExe' config.services.bind.package "rndc"} -k /etc/bind/rndc.key reload" ]
+          ++ [ "${lib.getExe' cfg.package "rndc"} -k /etc/bind/rndc.key reload" ]
         );
-        ExecStartPre = lib.mkIf (!isPrimary) [
-          (lib.escapeShellArgs (
-            [
-              "${lib.getExe' pkgs.coreutils "mkdir"}"
-              "-p"
-            ]
-            ++ map (view: "${cfg.stateDirectory}/copies/${view.name}") cfg.views
-          ))
-        ];
         Restart = "on-failure";
         RestartSec = "1s";
       };
