@@ -99,3 +99,16 @@ fn the_reference_pages_are_up_to_date() {
         );
     }
 }
+
+/// NixOS' options have their texts from here.
+#[test]
+fn the_schemas_of_the_nix_modules_are_up_to_date() {
+    for role in ROLES {
+        let file = format!("modules/services/schema/{role}.json");
+        let kept = std::fs::read_to_string(sources().join(&file)).unwrap_or_default();
+        assert!(
+            kept == stdout(&run(&["config", "schema", role])),
+            "{file} is old: run `chasqui config schema {role} > {file}`"
+        );
+    }
+}
