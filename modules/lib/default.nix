@@ -34,8 +34,14 @@ let
     # The parts of the platform, a file each.
     database = import ./database.nix { inherit lib; };
     dns = import ./dns.nix { inherit lib; };
+    facade = import ./facade.nix { inherit lib; };
+    firewall = import ./firewall.nix { inherit lib; } // import ./firewall-text.nix { inherit lib; };
+    knock = import ./knock.nix { inherit lib; };
     ldap = import ./ldap.nix { inherit lib; };
     monitoring = import ./monitoring.nix { inherit lib; };
+    router = import ./router.nix { inherit lib; };
+    vpn = import ./vpn.nix { inherit lib; };
+    vrrp = import ./vrrp.nix { inherit lib; };
     web = import ./web.nix { inherit lib; };
   };
 in
