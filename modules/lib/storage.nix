@@ -24,6 +24,7 @@ let
     toString
     ;
 
+  json = import ./json.nix { inherit base; };
   sum = foldl' (a: b: a + b) 0;
   mib = 1024 * 1024;
 
@@ -114,7 +115,7 @@ let
             uuid = mdUuid site "array/${name}/cache";
             drives = genList (numbered a.cache.drives) a.cache.count;
           };
-      volume_group = "array-${name}";
+      volumeGroup = "array-${name}";
       luns = map (lunOf site name) (lunsOn site name);
       portals = listToAttrs (
         map (controller: {
@@ -129,6 +130,28 @@ let
           value = model.allAddresses site controller;
         }) a.controllers
       );
+    };
+
+  # What the controllers' programs read: the same facts as JSON, secrets by path.
+  description =
+    array:
+    json {
+      inherit (array)
+        addresses
+        cache
+        chunk
+        controllers
+        groups
+        luns
+        name
+        portals
+        spares
+        stripe
+        ;
+      bitmap_chunk = array.bitmapChunk;
+      stripe_cache = array.stripeCache;
+      stripe_chunk = array.stripeChunk;
+      volume_group = array.volumeGroup;
     };
 
   # mdadm.conf of one array. Nothing is assembled by itself: the drives are cabled to two controllers, and two that write destroy them.
@@ -240,6 +263,7 @@ in
   inherit
     arrayOf
     capacity
+    description
     initiator
     iqn
     lunsOn

@@ -15,6 +15,7 @@ import sys
 import time
 
 ISCSI_PORT = 3260
+BLANK = 16 * 1024 * 1024
 
 
 class Refused(Exception):
@@ -149,6 +150,9 @@ def volumes(array):
             run("lvcreate", "--yes", "--wipesignatures", "y", "--name", f"{name}-cache", "--size", f"{lun['cache']}b", group,
                 array.device(array.cache))
             run("lvconvert", "--yes", "--type", "cache", "--cachevol", f"{name}-cache", "--cachemode", "writeback", f"{group}/{name}")
+        # The host formats a LUN only if it begins blank.
+        with open(f"/dev/{group}/{name}", "r+b") as file:
+            file.write(bytes(BLANK))
 
 
 def progress(array):
