@@ -110,7 +110,6 @@ rec {
               "entryUUID eq"
               "uid eq"
               "mail eq"
-              "mailAlternateAddress eq"
               "cn eq,sub"
               "sn eq,sub"
             ];

@@ -105,7 +105,6 @@ in
         smtp_smarthost = smarthost;
         smtp_hello = hostname;
         smtp_require_tls = true;
-        smtp_tls_config.server_name = serverName;
       };
       route = {
         receiver = "operators";
@@ -136,6 +135,7 @@ in
           email_configs = map (address: {
             to = address;
             send_resolved = true;
+            tls_config.server_name = serverName;
           }) receivers;
         }
       ];
