@@ -106,6 +106,9 @@ let
         mkDerivation = attributes: package (attributes.name or attributes.pname);
       };
       system = "x86_64-linux";
+      python3 = package "python3" // {
+        withPackages = _: package "python3";
+      };
       callPackage = source: arguments: package (baseNameOf (toString source));
       writeText = file;
       writeTextFile =
