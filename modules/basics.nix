@@ -11,7 +11,9 @@ let
   known = config.chasqui.roles != [ ] || (site != null && host != null && site.hosts ? ${host});
   guest = site.hosts.${host}.guest;
   # Administrators come over the management networks, meshes included; a host without one is administered from anywhere.
-  management = lib.concatMap (chasquiLib.addressesOn site host) (chasquiLib.networksOfKind site "management");
+  management = lib.concatMap (chasquiLib.addressesOn site host) (
+    chasquiLib.networksOfKind site "management"
+  );
   withKeys = lib.filterAttrs (_: person: person.ssh_keys != [ ]) site.administrators;
 in
 {

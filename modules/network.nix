@@ -156,14 +156,17 @@ in
 
   config = lib.mkIf cfg.enable {
     assertions = lib.mapAttrsToList (name: interface: {
-      assertion = interface.kind != "vlan" || (interface.vlan != null && interfaces ? ${toString interface.parent});
+      assertion =
+        interface.kind != "vlan" || (interface.vlan != null && interfaces ? ${toString interface.parent});
       message = "chasqui.network.interfaces.${name}: a VLAN needs `vlan', its number, and `parent', an interface of this host; set `vlan' of its network and `parent' of hosts.${toString host}.interfaces.${name} in the site file.";
     }) interfaces;
 
     networking.useDHCP = false;
     networking.useNetworkd = true;
     # The names of the site file are the kernel's for guests, the firmware's (eno1) for machines.
-    networking.usePredictableInterfaceNames = lib.mkIf (site != null) (lib.mkDefault (!site.hosts.${host}.guest));
+    networking.usePredictableInterfaceNames = lib.mkIf (site != null) (
+      lib.mkDefault (!site.hosts.${host}.guest)
+    );
     networking.hosts = lib.mkIf (site != null) (chasquiLib.network.hostsFile site);
 
     systemd.network.enable = true;

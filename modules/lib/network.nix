@@ -2,7 +2,11 @@
 #
 # A machine that has Xen guests in a network carries that network on a bridge, which then holds the machine's own addresses. A mesh
 # (`over`) is not here: the VPN makes its interface.
-{ base, model, address }:
+{
+  base,
+  model,
+  address,
+}:
 let
   inherit (builtins)
     attrNames
@@ -18,7 +22,8 @@ let
     ;
 
   # Kernel names have at most 15 characters.
-  bridgeName = network: if stringLength network <= 12 then "br-${network}" else "br-${base.hash8 network}";
+  bridgeName =
+    network: if stringLength network <= 12 then "br-${network}" else "br-${base.hash8 network}";
 
   isMesh = site: network: site.networks.${network}.over != [ ];
 
@@ -29,7 +34,9 @@ let
       [ ]
     else
       base.unique (concatMap (model.networksOf site) (model.guestsOf site site.hosts.${host}.machine));
-  isBridged = site: host: network: !(isMesh site network) && elem network (guestNetworks site host);
+  isBridged =
+    site: host: network:
+    !(isMesh site network) && elem network (guestNetworks site host);
 
   withLength =
     site: host: name: network: text:
@@ -47,7 +54,8 @@ let
     site: host: family:
     let
       networks = model.networksOf site host;
-      ofKind = kind: filter (network: site.networks.${network}.kind == kind && !(isMesh site network)) networks;
+      ofKind =
+        kind: filter (network: site.networks.${network}.kind == kind && !(isMesh site network)) networks;
       usable =
         network:
         let
@@ -55,12 +63,22 @@ let
         in
         (n.gateway_role == null || !(model.hasRole site host n.gateway_role))
         && model.address site host network family != null;
-      candidates = concatMap (
-        network:
-        map (gateway: { inherit network gateway; }) (
-          model.ofFamily family site.networks.${network}.gateway
-        )
-      ) (filter usable (concatMap ofKind [ "uplink" "public" "service" "management" ]));
+      candidates =
+        concatMap
+          (
+            network:
+            map (gateway: { inherit network gateway; }) (model.ofFamily family site.networks.${network}.gateway)
+          )
+          (
+            filter usable (
+              concatMap ofKind [
+                "uplink"
+                "public"
+                "service"
+                "management"
+              ]
+            )
+          );
     in
     if candidates == [ ] then null else head candidates;
 
@@ -79,23 +97,35 @@ in
     let
       h = site.hosts.${host};
       wires = base.filterAttrs (_: interface: !(isMesh site interface.network)) h.interfaces;
-      mtuOf = interface: if site.networks.${interface.network}.mtu == null then 0 else site.networks.${interface.network}.mtu;
+      mtuOf =
+        interface:
+        if site.networks.${interface.network}.mtu == null then
+          0
+        else
+          site.networks.${interface.network}.mtu;
       # A parent carries the packets of its VLANs.
       mtu =
         name: interface:
         let
-          largest = maximum ([ (mtuOf interface) ] ++ map mtuOf (filter (other: other.parent == name) (attrValues wires)));
+          largest = maximum (
+            [ (mtuOf interface) ] ++ map mtuOf (filter (other: other.parent == name) (attrValues wires))
+          );
         in
         if largest == 0 then null else largest;
       gateways =
         network:
-        concatMap (
-          family:
-          let
-            way = gatewayOf site host family;
-          in
-          base.optional (way != null && way.network == network) way.gateway
-        ) [ 4 6 ];
+        concatMap
+          (
+            family:
+            let
+              way = gatewayOf site host family;
+            in
+            base.optional (way != null && way.network == network) way.gateway
+          )
+          [
+            4
+            6
+          ];
       held = name: interface: {
         addresses = map (withLength site host name interface.network) interface.addresses;
         gateways = gateways interface.network;
@@ -117,7 +147,13 @@ in
         in
         bare
         // {
-          kind = if interface.bond != [ ] then "bond" else if interface.parent != null then "vlan" else "port";
+          kind =
+            if interface.bond != [ ] then
+              "bond"
+            else if interface.parent != null then
+              "vlan"
+            else
+              "port";
           inherit (interface) network parent;
           ports = interface.bond;
           vlan = if interface.parent == null then null else site.networks.${interface.network}.vlan;

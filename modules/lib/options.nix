@@ -9,7 +9,9 @@ let
   resolve =
     schema: node:
     if node ? "$ref" then
-      resolve schema (schema."$defs".${lib.last (lib.splitString "/" node."$ref")} // removeAttrs node [ "$ref" ])
+      resolve schema (
+        schema."$defs".${lib.last (lib.splitString "/" node."$ref")} // removeAttrs node [ "$ref" ]
+      )
     else if node ? anyOf then
       resolve schema (
         removeAttrs node [ "anyOf" ]
@@ -76,9 +78,9 @@ let
 
   choices =
     node:
-    lib.concatMapStrings (
-      choice: "\n- `${choice.const}`: ${unwrapped (choice.description or "")}"
-    ) (node.oneOf or [ ]);
+    lib.concatMapStrings (choice: "\n- `${choice.const}`: ${unwrapped (choice.description or "")}") (
+      node.oneOf or [ ]
+    );
 
   describe =
     schema: raw:

@@ -1,5 +1,9 @@
 # What the roles of the `chasqui` binary are told by the site: settings of their configuration files (S3–S9).
-{ base, model, address }:
+{
+  base,
+  model,
+  address,
+}:
 let
   inherit (builtins)
     concatMap
@@ -11,7 +15,9 @@ let
   directoryPort = 1701;
   at = host: port: "${if address.isIPv6 host then "[${host}]" else host}:${toString port}";
   here = site: host: at (model.serviceAddress site host);
-  named = site: host: port: "${model.fqdn site host}:${toString port}";
+  named =
+    site: host: port:
+    "${model.fqdn site host}:${toString port}";
 
   # Directory servers as a host asks them: those of its own data centre first, so that the first of them by name is its primary.
   directoryHosts =
@@ -36,8 +42,12 @@ let
     key = model.secret site host "public_key";
   };
 
-  published = site: host: role: builtins.filter (entry: entry.role == role) (model.publishedFor site host);
-  publishedPorts = site: host: role: concatMap (entry: entry.tcp) (published site host role);
+  published =
+    site: host: role:
+    builtins.filter (entry: entry.role == role) (model.publishedFor site host);
+  publishedPorts =
+    site: host: role:
+    concatMap (entry: entry.tcp) (published site host role);
   # All addresses of the host, the balancers' among them, which come and go with their pair. The host's firewall says who may come.
   everywhere = port: "[::]:${toString port}";
 in
@@ -58,7 +68,9 @@ in
     {
       # Exchangers greet by the name that the zone gives them; one that is not published by its own.
       hostname = if names == [ ] then model.fqdn site host else head names;
-      listen = map everywhere (if published site host "mx" == [ ] then [ 25 ] else publishedPorts site host "mx");
+      listen = map everywhere (
+        if published site host "mx" == [ ] then [ 25 ] else publishedPorts site host "mx"
+      );
       directory = directory site host;
       tls = tls site host;
       public_tls = publicTls site host;

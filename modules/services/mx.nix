@@ -9,72 +9,103 @@
 let
   site = config.chasqui.site.data;
   folder = "/var/lib/chasqui/mx";
-  role = import ./role.nix { inherit config lib pkgs chasquiLib; } {
-    role = "mx";
-    title = "the mail exchanger";
-    derived = {
-      metrics = "127.0.0.1:9105";
-      spool.path = "${folder}/spool";
-    }
-    // lib.optionalAttrs (site != null) (chasquiLib.roles.mx site config.chasqui.host);
-    credentials = {
-      "directory.keys" = [ "directory" "keys" ];
-      "ca.crt" = [ "tls" "ca" ];
-      "role.crt" = [ "tls" "certificate" ];
-      "role.key" = [ "tls" "key" ];
-      "public.crt" = [ "public_tls" "certificate" ];
-      "public.key" = [ "public_tls" "key" ];
-    };
-    reloadable = [
-      "hostname"
-      "limits"
-      "postmaster"
-      "public_tls"
-      "tls"
-      "when_unavailable"
-    ];
-    listens = [ "listen" ];
-    certificate = "public_tls";
-    serviceConfig = {
-      StateDirectory = "chasqui/mx";
-      StateDirectoryMode = "0700";
-      ReadWritePaths = lib.mkIf (!(lib.hasPrefix "${folder}/" cfg.settings.spool.path)) [ cfg.settings.spool.path ];
-    };
-    extra = {
-      systemd.services.chasqui-mx = {
-        after = [ "chasqui-directory.service" ];
-        unitConfig.RequiresMountsFor = [ cfg.settings.spool.path ];
-      };
-      chasqui.openings.mx = {
-        tcp = role.openPorts [ "listen" ];
-        from = [
-          "published"
-          "role:facade"
+  role =
+    import ./role.nix
+      {
+        inherit
+          config
+          lib
+          pkgs
+          chasquiLib
+          ;
+      }
+      {
+        role = "mx";
+        title = "the mail exchanger";
+        derived = {
+          metrics = "127.0.0.1:9105";
+          spool.path = "${folder}/spool";
+        }
+        // lib.optionalAttrs (site != null) (chasquiLib.roles.mx site config.chasqui.host);
+        credentials = {
+          "directory.keys" = [
+            "directory"
+            "keys"
+          ];
+          "ca.crt" = [
+            "tls"
+            "ca"
+          ];
+          "role.crt" = [
+            "tls"
+            "certificate"
+          ];
+          "role.key" = [
+            "tls"
+            "key"
+          ];
+          "public.crt" = [
+            "public_tls"
+            "certificate"
+          ];
+          "public.key" = [
+            "public_tls"
+            "key"
+          ];
+        };
+        reloadable = [
+          "hostname"
+          "limits"
+          "postmaster"
+          "public_tls"
+          "tls"
+          "when_unavailable"
         ];
+        listens = [ "listen" ];
+        certificate = "public_tls";
+        serviceConfig = {
+          StateDirectory = "chasqui/mx";
+          StateDirectoryMode = "0700";
+          ReadWritePaths = lib.mkIf (!(lib.hasPrefix "${folder}/" cfg.settings.spool.path)) [
+            cfg.settings.spool.path
+          ];
+        };
+        extra = {
+          systemd.services.chasqui-mx = {
+            after = [ "chasqui-directory.service" ];
+            unitConfig.RequiresMountsFor = [ cfg.settings.spool.path ];
+          };
+          chasqui.openings.mx = {
+            tcp = role.openPorts [ "listen" ];
+            from = [
+              "published"
+              "role:facade"
+            ];
+          };
+          chasqui.healthChecks.mx = lib.mkIf (role.openPorts [ "listen" ] != [ ]) {
+            port = lib.head (role.openPorts [ "listen" ]);
+            expect = "220 ";
+          };
+          chasqui.backupPaths.mx.path = cfg.settings.spool.path;
+          chasqui.metrics.mx.alerts = [
+            {
+              name = "ChasquiSpoolGrows";
+              expr = "chasqui_mx_spool_entries > 1000";
+              for = "15m";
+              summary = "{{ $value }} messages wait on {{ $labels.host }} for storage nodes that do not take them: see `journalctl -u chasqui-mx`.";
+            }
+            {
+              name = "ChasquiMailGivenUp";
+              expr = "increase(chasqui_mx_spool_failed_total[1h]) > 0";
+              for = "0m";
+              summary = "{{ $labels.host }} gave messages up; they lie in the spool's folder `failed`.";
+            }
+          ];
+        };
       };
-      chasqui.healthChecks.mx = lib.mkIf (role.openPorts [ "listen" ] != [ ]) {
-        port = lib.head (role.openPorts [ "listen" ]);
-        expect = "220 ";
-      };
-      chasqui.backupPaths.mx.path = cfg.settings.spool.path;
-      chasqui.metrics.mx.alerts = [
-        {
-          name = "ChasquiSpoolGrows";
-          expr = "chasqui_mx_spool_entries > 1000";
-          for = "15m";
-          summary = "{{ $value }} messages wait on {{ $labels.host }} for storage nodes that do not take them: see `journalctl -u chasqui-mx`.";
-        }
-        {
-          name = "ChasquiMailGivenUp";
-          expr = "increase(chasqui_mx_spool_failed_total[1h]) > 0";
-          for = "0m";
-          summary = "{{ $labels.host }} gave messages up; they lie in the spool's folder `failed`.";
-        }
-      ];
-    };
-  };
   inherit (role) cfg;
 in
 {
+  imports = [ ./package.nix ];
   inherit (role) options config;
 }

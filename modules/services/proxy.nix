@@ -8,59 +8,93 @@
 }:
 let
   site = config.chasqui.site.data;
-  role = import ./role.nix { inherit config lib pkgs chasquiLib; } {
-    role = "proxy";
-    title = "the mailbox proxy";
-    derived = {
-      metrics = "127.0.0.1:9106";
-    }
-    // lib.optionalAttrs (site != null) (chasquiLib.roles.proxy site config.chasqui.host);
-    credentials = {
-      "directory.keys" = [ "directory" "keys" ];
-      "ca.crt" = [ "tls" "ca" ];
-      "role.crt" = [ "tls" "certificate" ];
-      "role.key" = [ "tls" "key" ];
-      "public.crt" = [ "public_tls" "certificate" ];
-      "public.key" = [ "public_tls" "key" ];
-    };
-    reloadable = [
-      "guessing"
-      "limits"
-      "plaintext_login"
-      "public_tls"
-      "timeouts"
-      "tls"
-    ];
-    inherit listens;
-    certificate = "public_tls";
-    extra = {
-      systemd.services.chasqui-proxy.after = [ "chasqui-directory.service" ];
-      chasqui.openings.proxy = {
-        tcp = role.openPorts listens;
-        from = [
-          "published"
-          "role:facade"
-        ];
-      };
-      chasqui.healthChecks = lib.listToAttrs (
-        map (port: {
-          name = "proxy-${toString port}";
-          value = {
-            inherit port;
-            # Inside TLS there is no greeting to look at.
-            expect = if lib.elem port (role.openPorts [ "imap" ]) then "* OK" else if lib.elem port (role.openPorts [ "pop3" ]) then "+OK" else null;
-          };
-        }) (role.openPorts listens)
-      );
-      chasqui.metrics.proxy.alerts = [
-        {
-          name = "ChasquiProxyWaits";
-          expr = "chasqui_proxy_log_ins_waiting > 100";
-          summary = "{{ $value }} log-ins wait on {{ $labels.host }} for a directory server or a storage node.";
+  role =
+    import ./role.nix
+      {
+        inherit
+          config
+          lib
+          pkgs
+          chasquiLib
+          ;
+      }
+      {
+        role = "proxy";
+        title = "the mailbox proxy";
+        derived = {
+          metrics = "127.0.0.1:9106";
         }
-      ];
-    };
-  };
+        // lib.optionalAttrs (site != null) (chasquiLib.roles.proxy site config.chasqui.host);
+        credentials = {
+          "directory.keys" = [
+            "directory"
+            "keys"
+          ];
+          "ca.crt" = [
+            "tls"
+            "ca"
+          ];
+          "role.crt" = [
+            "tls"
+            "certificate"
+          ];
+          "role.key" = [
+            "tls"
+            "key"
+          ];
+          "public.crt" = [
+            "public_tls"
+            "certificate"
+          ];
+          "public.key" = [
+            "public_tls"
+            "key"
+          ];
+        };
+        reloadable = [
+          "guessing"
+          "limits"
+          "plaintext_login"
+          "public_tls"
+          "timeouts"
+          "tls"
+        ];
+        inherit listens;
+        certificate = "public_tls";
+        extra = {
+          systemd.services.chasqui-proxy.after = [ "chasqui-directory.service" ];
+          chasqui.openings.proxy = {
+            tcp = role.openPorts listens;
+            from = [
+              "published"
+              "role:facade"
+            ];
+          };
+          chasqui.healthChecks = lib.listToAttrs (
+            map (port: {
+              name = "proxy-${toString port}";
+              value = {
+                inherit port;
+                # Inside TLS there is no greeting to look at.
+                expect =
+                  if lib.elem port (role.openPorts [ "imap" ]) then
+                    "* OK"
+                  else if lib.elem port (role.openPorts [ "pop3" ]) then
+                    "+OK"
+                  else
+                    null;
+              };
+            }) (role.openPorts listens)
+          );
+          chasqui.metrics.proxy.alerts = [
+            {
+              name = "ChasquiProxyWaits";
+              expr = "chasqui_proxy_log_ins_waiting > 100";
+              summary = "{{ $value }} log-ins wait on {{ $labels.host }} for a directory server or a storage node.";
+            }
+          ];
+        };
+      };
   listens = [
     "imap"
     "imaps"
@@ -69,5 +103,6 @@ let
   ];
 in
 {
+  imports = [ ./package.nix ];
   inherit (role) options config;
 }

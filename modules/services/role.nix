@@ -44,7 +44,10 @@ let
 
   withPriority =
     priority: value:
-    if lib.isAttrs value then lib.mapAttrs (_: withPriority priority) value else lib.mkOverride priority value;
+    if lib.isAttrs value then
+      lib.mapAttrs (_: withPriority priority) value
+    else
+      lib.mkOverride priority value;
 
   capitalised = lib.toUpper (lib.substring 0 1 role) + lib.substring 1 (-1) role;
 
@@ -64,7 +67,12 @@ let
       value = settings.${key} or null;
     in
     map (address: { inherit key address; }) (
-      if value == null then [ ] else if lib.isList value then value else [ value ]
+      if value == null then
+        [ ]
+      else if lib.isList value then
+        value
+      else
+        [ value ]
     )
   ) listens;
   isLocal =
@@ -78,9 +86,7 @@ let
     in
     if lib.hasPrefix "unix:" address || port == null then null else lib.toInt (lib.head port);
   openAddresses = lib.filter (entry: !(isLocal entry.address)) addresses;
-  lowPorts = lib.any (
-    entry: portOf entry.address != null && portOf entry.address < 1024
-  ) addresses;
+  lowPorts = lib.any (entry: portOf entry.address != null && portOf entry.address < 1024) addresses;
   servers = settings.directory.servers or [ ];
 
   renewed = pkgs.writeShellScript "chasqui-renewed" ''
@@ -116,7 +122,12 @@ in
       description = "Whether to run ${title}.";
     };
 
-    package = lib.mkPackageOption pkgs "chasqui" { };
+    package = mkOption {
+      type = types.package;
+      default = config.services.chasqui.package;
+      defaultText = lib.literalExpression "config.services.chasqui.package";
+      description = "The package that ${title} runs from.";
+    };
 
     settings = mkOption {
       inherit (generator.fromSchema (lib.importJSON ./schema/${role}.json) format.type) type;
@@ -145,149 +156,147 @@ in
     };
   };
 
-  config = lib.mkMerge [
-    {
-      # A host's own Nix file has the last word, then `[settings.${role}]` of the site file, then what derives from the site.
-      services.chasqui.${role}.settings = lib.mkMerge [
-        (withPriority 1000 derived)
-        (withPriority 900 (if site == null then { } else site.settings.${role} or { }))
-      ];
-    }
-    (lib.mkIf cfg.enable (
-      lib.mkMerge [
-        {
-          assertions =
-            lib.mapAttrsToList (_: path: {
-              assertion = chasquiLib.notInStore (at path);
-              message = "${option}.settings.${lib.concatStringsSep "." path}: ${toString (at path)} is in the Nix store, which everybody may read; write the path as a string, of a file that you copy to the host yourself.";
-            }) used
-            ++ map (entry: {
-              assertion = settings ? ${certificate};
-              message = "${option}.settings.${entry.key}: ${entry.address} is not on loopback, and nothing there may be in clear; set ${option}.settings.${certificate}, or listen on 127.0.0.1.";
-            }) openAddresses
-            ++ [
-              {
-                assertion = !(settings ? metrics) || isLocal settings.metrics;
-                message = "${option}.settings.metrics: ${toString (settings.metrics or "")} is not on loopback, and the page is in clear; set it to 127.0.0.1 and let chasqui.monitoring forward it.";
-              }
-            ]
-            ++ lib.optionals (cfg.settings ? directory) [
-              {
-                assertion = servers != [ ];
-                message = "${option}.settings.directory.servers: ${title} asks the directory about every address, but none is named; give a host the role `directory' in the site file, or set the list.";
-              }
-              {
-                assertion = settings ? tls || lib.all isLocal servers;
-                message = "${option}.settings.directory.servers: ${lib.concatStringsSep ", " servers} is not on this host and may only be asked over TLS; set ${option}.settings.tls.";
-              }
-            ]
-            ++ assertions;
-
-          environment.etc."chasqui/${role}.toml".source = cfg.configFile;
-
-          users.users.${name} = {
-            isSystemUser = true;
-            group = name;
-            description = "Chasqui: ${title}";
-          };
-          users.groups.${name} = { };
-
-          systemd.services.${name} = {
-            description = "Chasqui: ${title}";
-            documentation = [ "man:chasqui(1)" ];
-            after = [ "network-online.target" ];
-            wants = [ "network-online.target" ];
-            wantedBy = [ "multi-user.target" ];
-            # What SIGHUP does not change restarts the role.
-            restartTriggers = [ (builtins.toJSON (removeAttrs settings reloadable)) ];
-            reloadTriggers = [ cfg.configFile ];
-            # It is tried again for as long as it takes: a directory server or a file system may come back at any time.
-            startLimitIntervalSec = 0;
-            serviceConfig = {
-              Type = "notify-reload";
-              ExecStart = "${lib.getExe cfg.package} ${role} --config /etc/chasqui/${role}.toml --log ${cfg.log}";
-              Restart = "on-failure";
-              RestartSec = 2;
-              # The binary itself ends what is open after 30 seconds.
-              TimeoutStopSec = 40;
-              WatchdogSec = 30;
-              User = name;
-              Group = name;
-              UMask = "0077";
-              LimitNOFILE = 524288;
-              LoadCredential = lib.mapAttrsToList (credential: path: "${credential}:${at path}") used;
-              RefreshOnReload = "credentials";
-
-              AmbientCapabilities = lib.optional lowPorts "CAP_NET_BIND_SERVICE";
-              CapabilityBoundingSet = if lowPorts then [ "CAP_NET_BIND_SERVICE" ] else [ "" ];
-              DevicePolicy = "closed";
-              LockPersonality = true;
-              MemoryDenyWriteExecute = true;
-              NoNewPrivileges = true;
-              PrivateDevices = true;
-              PrivateTmp = true;
-              # A port below 1024 is bound in the host's user namespace.
-              PrivateUsers = !lowPorts;
-              ProcSubset = "pid";
-              ProtectClock = true;
-              ProtectControlGroups = true;
-              ProtectHome = true;
-              ProtectHostname = true;
-              ProtectKernelLogs = true;
-              ProtectKernelModules = true;
-              ProtectKernelTunables = true;
-              ProtectProc = "invisible";
-              ProtectSystem = "strict";
-              RemoveIPC = true;
-              RestrictAddressFamilies = [
-                "AF_INET"
-                "AF_INET6"
-                "AF_UNIX"
-              ];
-              RestrictNamespaces = true;
-              RestrictRealtime = true;
-              RestrictSUIDSGID = true;
-              SystemCallArchitectures = "native";
-              SystemCallErrorNumber = "EPERM";
-              SystemCallFilter = [
-                "@system-service"
-                "~@privileged"
-              ];
+  config = lib.mkIf cfg.enable (
+    lib.mkMerge [
+      {
+        # A host's own Nix file has the last word, then `[settings.${role}]` of the site file, then what derives from the site.
+        services.chasqui.${role}.settings = lib.mkMerge [
+          (withPriority 1000 derived)
+          (withPriority 900 (if site == null then { } else site.settings.${role} or { }))
+        ];
+        assertions =
+          lib.mapAttrsToList (_: path: {
+            assertion = chasquiLib.notInStore (at path);
+            message = "${option}.settings.${lib.concatStringsSep "." path}: ${toString (at path)} is in the Nix store, which everybody may read; write the path as a string, of a file that you copy to the host yourself.";
+          }) used
+          ++ map (entry: {
+            assertion = settings ? ${certificate};
+            message = "${option}.settings.${entry.key}: ${entry.address} is not on loopback, and nothing there may be in clear; set ${option}.settings.${certificate}, or listen on 127.0.0.1.";
+          }) openAddresses
+          ++ [
+            {
+              assertion = !(settings ? metrics) || isLocal settings.metrics;
+              message = "${option}.settings.metrics: ${
+                toString (settings.metrics or "")
+              } is not on loopback, and the page is in clear; set it to 127.0.0.1 and let chasqui.monitoring forward it.";
             }
-            // serviceConfig;
-          };
+          ]
+          ++ lib.optionals (cfg.settings ? directory) [
+            {
+              assertion = servers != [ ];
+              message = "${option}.settings.directory.servers: ${title} asks the directory about every address, but none is named; give a host the role `directory' in the site file, or set the list.";
+            }
+            {
+              assertion = settings ? tls || lib.all isLocal servers;
+              message = "${option}.settings.directory.servers: ${lib.concatStringsSep ", " servers} is not on this host and may only be asked over TLS; set ${option}.settings.tls.";
+            }
+          ]
+          ++ assertions;
 
-          systemd.paths."${name}-renewed" = lib.mkIf (used != { }) {
-            description = "Watches the keys and certificates of ${title}";
-            wantedBy = [ "multi-user.target" ];
-            pathConfig.PathChanged = lib.mapAttrsToList (_: at) used;
-          };
-          systemd.services."${name}-renewed" = lib.mkIf (used != { }) {
-            description = "Hands renewed keys and certificates to ${title}";
-            serviceConfig = {
-              Type = "oneshot";
-              ExecStart = "${renewed} ${name}.service";
-            };
-          };
+        environment.etc."chasqui/${role}.toml".source = cfg.configFile;
 
-          chasqui.logTags.${role} = "${name}.service";
-          chasqui.metrics = lib.mkIf (settings ? metrics && portOf settings.metrics != null) {
-            ${role} = {
-              port = portOf settings.metrics;
-              alerts = [
-                {
-                  name = "Chasqui${capitalised}Down";
-                  expr = ''up{job="${role}"} == 0'';
-                  for = "2m";
-                  severity = "critical";
-                  summary = "${capitalised} on {{ $labels.host }} does not answer: see `systemctl status ${name}` there.";
-                }
-              ];
-            };
+        users.users.${name} = {
+          isSystemUser = true;
+          group = name;
+          description = "Chasqui: ${title}";
+        };
+        users.groups.${name} = { };
+
+        systemd.services.${name} = {
+          description = "Chasqui: ${title}";
+          documentation = [ "man:chasqui(1)" ];
+          after = [ "network-online.target" ];
+          wants = [ "network-online.target" ];
+          wantedBy = [ "multi-user.target" ];
+          # What SIGHUP does not change restarts the role.
+          restartTriggers = [ (builtins.toJSON (removeAttrs settings reloadable)) ];
+          reloadTriggers = [ cfg.configFile ];
+          # It is tried again for as long as it takes: a directory server or a file system may come back at any time.
+          startLimitIntervalSec = 0;
+          serviceConfig = {
+            Type = "notify-reload";
+            ExecStart = "${lib.getExe cfg.package} ${role} --config /etc/chasqui/${role}.toml --log ${cfg.log}";
+            Restart = "on-failure";
+            RestartSec = 2;
+            # The binary itself ends what is open after 30 seconds.
+            TimeoutStopSec = 40;
+            WatchdogSec = 30;
+            User = name;
+            Group = name;
+            UMask = "0077";
+            LimitNOFILE = 524288;
+            LoadCredential = lib.mapAttrsToList (credential: path: "${credential}:${at path}") used;
+            RefreshOnReload = "credentials";
+
+            AmbientCapabilities = lib.optional lowPorts "CAP_NET_BIND_SERVICE";
+            CapabilityBoundingSet = if lowPorts then [ "CAP_NET_BIND_SERVICE" ] else [ "" ];
+            DevicePolicy = "closed";
+            LockPersonality = true;
+            MemoryDenyWriteExecute = true;
+            NoNewPrivileges = true;
+            PrivateDevices = true;
+            PrivateTmp = true;
+            # A port below 1024 is bound in the host's user namespace.
+            PrivateUsers = !lowPorts;
+            ProcSubset = "pid";
+            ProtectClock = true;
+            ProtectControlGroups = true;
+            ProtectHome = true;
+            ProtectHostname = true;
+            ProtectKernelLogs = true;
+            ProtectKernelModules = true;
+            ProtectKernelTunables = true;
+            ProtectProc = "invisible";
+            ProtectSystem = "strict";
+            RemoveIPC = true;
+            RestrictAddressFamilies = [
+              "AF_INET"
+              "AF_INET6"
+              "AF_UNIX"
+            ];
+            RestrictNamespaces = true;
+            RestrictRealtime = true;
+            RestrictSUIDSGID = true;
+            SystemCallArchitectures = "native";
+            SystemCallErrorNumber = "EPERM";
+            SystemCallFilter = [
+              "@system-service"
+              "~@privileged"
+            ];
+          }
+          // serviceConfig;
+        };
+
+        systemd.paths."${name}-renewed" = lib.mkIf (used != { }) {
+          description = "Watches the keys and certificates of ${title}";
+          wantedBy = [ "multi-user.target" ];
+          pathConfig.PathChanged = lib.mapAttrsToList (_: at) used;
+        };
+        systemd.services."${name}-renewed" = lib.mkIf (used != { }) {
+          description = "Hands renewed keys and certificates to ${title}";
+          serviceConfig = {
+            Type = "oneshot";
+            ExecStart = "${renewed} ${name}.service";
           };
-        }
-        extra
-      ]
-    ))
-  ];
+        };
+
+        chasqui.logTags.${role} = "${name}.service";
+        chasqui.metrics = lib.mkIf (settings ? metrics && portOf settings.metrics != null) {
+          ${role} = {
+            port = portOf settings.metrics;
+            alerts = [
+              {
+                name = "Chasqui${capitalised}Down";
+                expr = ''up{job="${role}"} == 0'';
+                for = "2m";
+                severity = "critical";
+                summary = "${capitalised} on {{ $labels.host }} does not answer: see `systemctl status ${name}` there.";
+              }
+            ];
+          };
+        };
+      }
+      extra
+    ]
+  );
 }

@@ -50,7 +50,12 @@ in
   {
     name = "a private key in the store is refused";
     host = "service1";
-    modules = [ { services.chasqui.mx.settings.public_tls.key = "/nix/store/00000000000000000000000000000000-privkey.pem"; } ];
+    modules = [
+      {
+        services.chasqui.mx.settings.public_tls.key =
+          "/nix/store/00000000000000000000000000000000-privkey.pem";
+      }
+    ];
     fails = "services.chasqui.mx.settings.public_tls.key: /nix/store/00000000000000000000000000000000-privkey.pem is in the Nix store";
   }
   {

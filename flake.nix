@@ -1,0 +1,154 @@
+{
+  description = "Chasqui: mail for a whole country, from one site file";
+
+  inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-26.05";
+
+  outputs =
+    { self, nixpkgs }:
+    let
+      inherit (nixpkgs) lib;
+      chasquiLib = import ./modules/lib;
+      forSystems =
+        f:
+        lib.genAttrs [
+          "x86_64-linux"
+          "aarch64-linux"
+        ] (system: f nixpkgs.legacyPackages.${system});
+      packagesOf = pkgs: self.packages.${pkgs.stdenv.hostPlatform.system};
+
+      # The modules of a folder, by name: `x.nix`, not what belongs to one (`x.metrics.nix`); none if there is no such folder.
+      nixFiles =
+        folder:
+        if builtins.pathExists folder then
+          lib.listToAttrs (
+            lib.concatMap (
+              file:
+              lib.optional (builtins.match "[a-z0-9-]+\\.nix" file != null && file != "default.nix") (
+                lib.nameValuePair (lib.removeSuffix ".nix" file) (folder + "/${file}")
+              )
+            ) (lib.attrNames (builtins.readDir folder))
+          )
+        else
+          { };
+
+      # Every site under hosts/, each with what its file says.
+      sites = lib.filterAttrs (name: _: builtins.pathExists (./hosts + "/${name}/site.toml")) (
+        builtins.readDir ./hosts
+      );
+      siteFile = site: ./hosts + "/${site}/site.toml";
+
+      # Our own package, without an overlay: the tests' machines have a fixed package set.
+      withPackage =
+        { pkgs, ... }:
+        {
+          services.chasqui.package = lib.mkDefault (packagesOf pkgs).chasqui;
+        };
+      alone = module: {
+        imports = [
+          ./modules/site.nix
+          ./modules/registry.nix
+          ./modules/services/package.nix
+          module
+          withPackage
+        ];
+      };
+
+      system =
+        site: host:
+        nixpkgs.lib.nixosSystem {
+          modules = [
+            self.nixosModules.default
+            {
+              chasqui.site.file = siteFile site;
+              chasqui.host = host;
+              nixpkgs.hostPlatform = lib.mkDefault "x86_64-linux";
+            }
+          ]
+          ++ lib.optional (builtins.pathExists (./hosts + "/${site}/${host}.nix")) (
+            ./hosts + "/${site}/${host}.nix"
+          );
+        };
+    in
+    {
+      packages = forSystems (pkgs: {
+        default = (packagesOf pkgs).chasqui;
+        chasqui = pkgs.callPackage ./nix/package.nix { };
+        docs = pkgs.callPackage ./nix/docs.nix { };
+      });
+
+      overlays.default = final: _: {
+        chasqui = final.callPackage ./nix/package.nix { };
+      };
+
+      nixosModules = {
+        # Everything: a host of a site file needs no more.
+        default.imports = [
+          ./modules
+          withPackage
+        ];
+      }
+      # One part by itself, for hosts that are not of a site.
+      // lib.mapAttrs (_: alone) (
+        nixFiles ./modules/platform
+        // removeAttrs (nixFiles ./modules/services) [
+          "package"
+          "role"
+        ]
+      );
+
+      # SITE-HOST for each host of each site.
+      nixosConfigurations = lib.concatMapAttrs (
+        site: _:
+        lib.mapAttrs' (host: _: lib.nameValuePair "${site}-${host}" (system site host))
+          (chasquiLib.load (siteFile site)).hosts
+      ) sites;
+
+      checks = forSystems (
+        pkgs:
+        lib.mapAttrs' (
+          site: _:
+          lib.nameValuePair "site-${site}" (
+            pkgs.runCommand "site-${site}" { }
+              "${lib.getExe (packagesOf pkgs).chasqui} site check ${siteFile site} > $out"
+          )
+        ) sites
+        // {
+          # Every host evaluates, its assertions included; none is built.
+          hosts = pkgs.writeText "hosts" (
+            lib.concatStrings (
+              lib.mapAttrsToList (
+                name: host:
+                "${name} ${builtins.unsafeDiscardStringContext host.config.system.build.toplevel.drvPath}\n"
+              ) self.nixosConfigurations
+            )
+          );
+          package = (packagesOf pkgs).chasqui;
+        }
+        // lib.mapAttrs' (
+          name: file:
+          lib.nameValuePair "vm-${name}" (
+            pkgs.testers.runNixOSTest {
+              imports = [ file ];
+              defaults.imports = [ self.nixosModules.default ];
+            }
+          )
+        ) (nixFiles ./tests/vm)
+      );
+
+      devShells = forSystems (pkgs: {
+        default = pkgs.callPackage ./nix/shell.nix { };
+      });
+
+      formatter = forSystems (pkgs: pkgs.nixfmt-tree);
+
+      apps = forSystems (pkgs: rec {
+        default = demo;
+        # A whole site on this machine, as its user, on loopback.
+        demo = {
+          type = "app";
+          program = "${pkgs.writeShellScript "chasqui-demo" ''exec ${lib.getExe (packagesOf pkgs).chasqui} demo "$@"''}";
+          meta.description = "A whole site on this machine: all roles, two storage nodes, two users";
+        };
+      });
+    };
+}
