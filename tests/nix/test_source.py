@@ -59,6 +59,8 @@ class Flake(unittest.TestCase):
             stand_in = scratch / "nixpkgs"
             shutil.copytree(evaluation.HERE / "kit", stand_in)
             shutil.copy(stand_in / "stub-nixpkgs" / "flake.nix", stand_in / "flake.nix")
+            for folder in ["modules", "hosts"]:
+                shutil.copytree(evaluation.ROOT / folder, stand_in / "sources" / folder)
             # A copy of what Git knows, so that neither the target folder nor a half-written file is copied into the store.
             project = scratch / "project"
             for file in subprocess.run(
