@@ -123,7 +123,10 @@ rec {
   bytes =
     size:
     let
-      parts = match "([0-9]+) *([KMGTP]?i?)B?" size;
+      # Units in any case, as the planner reads them.
+      parts = match " *([0-9]+) *([KMGTP]?I?)B? *" (
+        replaceStrings [ "k" "m" "g" "t" "p" "i" "b" ] [ "K" "M" "G" "T" "P" "I" "B" ] (toString size)
+      );
       power = unit: if unit == 0 then 1 else 1000 * power (unit - 1);
       letters = {
         "" = 1;
@@ -132,11 +135,11 @@ rec {
         G = power 3;
         T = power 4;
         P = power 5;
-        Ki = 1024;
-        Mi = 1024 * 1024;
-        Gi = 1024 * 1024 * 1024;
-        Ti = 1024 * 1024 * 1024 * 1024;
-        Pi = 1024 * 1024 * 1024 * 1024 * 1024;
+        KI = 1024;
+        MI = 1024 * 1024;
+        GI = 1024 * 1024 * 1024;
+        TI = 1024 * 1024 * 1024 * 1024;
+        PI = 1024 * 1024 * 1024 * 1024 * 1024;
       };
     in
     if builtins.isInt size then

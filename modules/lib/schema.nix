@@ -32,7 +32,10 @@ let
     if s == true then
       { }
     else if s ? "$ref" then
-      resolve schema."$defs".${base.last (base.splitOn "/" s."$ref")} // removeAttrs s [ "$ref" ]
+      let
+        called = base.last (base.splitOn "/" s."$ref");
+      in
+      { format = called; } // resolve schema."$defs".${called} // removeAttrs s [ "$ref" ]
     else if s ? anyOf then
       let
         real = builtins.filter (alternative: alternative.type or "" != "null") s.anyOf;
@@ -42,6 +45,33 @@ let
       resolve (head s.allOf) // removeAttrs s [ "allOf" ]
     else
       s;
+
+  # What the planner's own types accept, which a JSON schema does not say: by `format`, or by the name of the definition.
+  octet = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])";
+  ipv4 = "${octet}\\.${octet}\\.${octet}\\.${octet}";
+  ipv6 = "[0-9A-Fa-f]{0,4}(:[0-9A-Fa-f]{0,4}){2,7}";
+  looks = {
+    ip = {
+      pattern = "${ipv4}|${ipv6}";
+      means = "an address such as 192.0.2.10 or 2001:db8::10";
+    };
+    IpNetwork = {
+      pattern = "${ipv4}(/[0-9]{1,2})?|${ipv6}(/[0-9]{1,3})?";
+      means = "a prefix such as 192.0.2.0/24 or 2001:db8::/64";
+    };
+    ByteSize = {
+      pattern = " *[0-9]+ *(([kKmMgGtT][iI]?)?[bB])? *";
+      means = "a size such as 20GB or 64KiB";
+    };
+    Span = {
+      pattern = " *[0-9]+ *(ms|MS|[smhdSMHD])? *";
+      means = "a duration such as 30s, 5m or 2h";
+    };
+    DomainName = {
+      pattern = "[^ /@]+";
+      means = "a domain name";
+    };
+  };
 
   kinds = {
     string = isString;
@@ -90,6 +120,8 @@ let
       [ "${path}: `${toString value}' is none of ${listed (map toString (choices s))}" ]
     else if s ? pattern && isString value && match (pattern s.pattern) value == null then
       [ "${path}: `${value}' does not look as it must (${s.pattern})" ]
+    else if isString value && looks ? ${s.format or ""} && match looks.${s.format}.pattern value == null then
+      [ "${path}: `${value}' is not ${looks.${s.format}.means}" ]
     else if isList value then
       builtins.concatLists (
         base.imap0 (
