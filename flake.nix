@@ -31,11 +31,15 @@
         else
           { };
 
-      # Every site under hosts/, each with what its file says.
-      sites = lib.filterAttrs (name: _: builtins.pathExists (./hosts + "/${name}/site.toml")) (
-        builtins.readDir ./hosts
-      );
-      siteFile = site: ./hosts + "/${site}/site.toml";
+      # The site files below a folder, by the names of their folders.
+      sitesIn =
+        folder:
+        lib.mapAttrs (site: _: folder + "/${site}/site.toml") (
+          lib.filterAttrs (site: _: builtins.pathExists (folder + "/${site}/site.toml")) (
+            builtins.readDir folder
+          )
+        );
+      sites = sitesIn ./hosts;
 
       # Our own package, without an overlay: the tests' machines have a fixed package set.
       withPackage =
@@ -53,21 +57,31 @@
         ];
       };
 
-      system =
-        site: host:
-        nixpkgs.lib.nixosSystem {
-          modules = [
-            self.nixosModules.default
-            {
-              chasqui.site.file = siteFile site;
-              chasqui.host = host;
-              nixpkgs.hostPlatform = lib.mkDefault "x86_64-linux";
-            }
-          ]
-          ++ lib.optional (builtins.pathExists (./hosts + "/${site}/${host}.nix")) (
-            ./hosts + "/${site}/${host}.nix"
-          );
-        };
+      # SITE-HOST for each host of each site below a folder, as for this flake's own sites. A site may say more of a host in `HOST.nix`
+      # beside its site file.
+      nixosConfigurations =
+        folder:
+        lib.concatMapAttrs (
+          site: file:
+          lib.mapAttrs' (
+            host: _:
+            lib.nameValuePair "${site}-${host}" (
+              nixpkgs.lib.nixosSystem {
+                modules = [
+                  self.nixosModules.default
+                  {
+                    chasqui.site.file = file;
+                    chasqui.host = host;
+                    nixpkgs.hostPlatform = lib.mkDefault "x86_64-linux";
+                  }
+                ]
+                ++ lib.optional (builtins.pathExists (folder + "/${site}/${host}.nix")) (
+                  folder + "/${site}/${host}.nix"
+                );
+              }
+            )
+          ) (chasquiLib.load file).hosts
+        ) (sitesIn folder);
     in
     {
       packages = forSystems (pkgs: {
@@ -96,20 +110,21 @@
         ]
       );
 
-      # SITE-HOST for each host of each site.
-      nixosConfigurations = lib.concatMapAttrs (
-        site: _:
-        lib.mapAttrs' (host: _: lib.nameValuePair "${site}-${host}" (system site host))
-          (chasquiLib.load (siteFile site)).hosts
-      ) sites;
+      # For the repository of an institution: `nixosConfigurations = chasqui.lib.nixosConfigurations ./hosts`. `lib.site` answers questions
+      # about a site file without nixpkgs.
+      lib = {
+        inherit nixosConfigurations;
+        site = chasquiLib;
+      };
+      nixosConfigurations = nixosConfigurations ./hosts;
 
       checks = forSystems (
         pkgs:
         lib.mapAttrs' (
-          site: _:
+          site: file:
           lib.nameValuePair "site-${site}" (
             pkgs.runCommand "site-${site}" { }
-              "${lib.getExe (packagesOf pkgs).chasqui} site check ${siteFile site} > $out"
+              "${lib.getExe (packagesOf pkgs).chasqui} site check ${file} > $out"
           )
         ) sites
         // {

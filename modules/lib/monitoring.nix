@@ -16,19 +16,32 @@ let
     ../platform
   ];
   suffix = ".metrics.nix";
+  # The defaults of `chasqui.metrics` (modules/registry.nix).
+  withDefaults =
+    page:
+    {
+      path = "/metrics";
+      scheme = "http";
+      loopback = true;
+    }
+    // page
+    // {
+      alerts = map (
+        alert:
+        {
+          for = "5m";
+          severity = "warning";
+        }
+        // alert
+      ) (page.alerts or [ ]);
+    };
   # Job name → what its file says.
   pages = builtins.listToAttrs (
     concatMap (
       folder:
       map (file: {
         name = lib.removeSuffix suffix file;
-        value = {
-          path = "/metrics";
-          scheme = "http";
-          loopback = true;
-          alerts = [ ];
-        }
-        // import (folder + "/${file}");
+        value = withDefaults (import (folder + "/${file}"));
       }) (filter (lib.hasSuffix suffix) (attrNames (readDir folder)))
     ) folders
   );

@@ -23,7 +23,7 @@ let
         role = "directory";
         title = "the directory";
         derived = {
-          metrics = "127.0.0.1:9101";
+          metrics = "127.0.0.1:${toString (import ./directory.metrics.nix).port}";
           database.path = "${folder}/directory.sqlite";
         }
         // lib.optionalAttrs (site != null) (chasquiLib.roles.directory site config.chasqui.host);
@@ -90,13 +90,6 @@ let
               ''
             );
           };
-          chasqui.metrics.directory.alerts = [
-            {
-              name = "ChasquiDirectoryBusy";
-              expr = ''rate(chasqui_directory_verifications_total{result="busy"}[5m]) > 0'';
-              summary = "Log-ins are turned away on {{ $labels.host }} because its password checks queue: add cores or a directory server.";
-            }
-          ];
         };
       };
   inherit (role) cfg;

@@ -23,7 +23,7 @@ let
         role = "mx";
         title = "the mail exchanger";
         derived = {
-          metrics = "127.0.0.1:9105";
+          metrics = "127.0.0.1:${toString (import ./mx.metrics.nix).port}";
           spool.path = "${folder}/spool";
         }
         // lib.optionalAttrs (site != null) (chasquiLib.roles.mx site config.chasqui.host);
@@ -87,20 +87,6 @@ let
             expect = "220 ";
           };
           chasqui.backupPaths.mx.path = cfg.settings.spool.path;
-          chasqui.metrics.mx.alerts = [
-            {
-              name = "ChasquiSpoolGrows";
-              expr = "chasqui_mx_spool_entries > 1000";
-              for = "15m";
-              summary = "{{ $value }} messages wait on {{ $labels.host }} for storage nodes that do not take them: see `journalctl -u chasqui-mx`.";
-            }
-            {
-              name = "ChasquiMailGivenUp";
-              expr = "increase(chasqui_mx_spool_failed_total[1h]) > 0";
-              for = "0m";
-              summary = "{{ $labels.host }} gave messages up; they lie in the spool's folder `failed`.";
-            }
-          ];
         };
       };
   inherit (role) cfg;

@@ -22,7 +22,7 @@ let
         role = "proxy";
         title = "the mailbox proxy";
         derived = {
-          metrics = "127.0.0.1:9106";
+          metrics = "127.0.0.1:${toString (import ./proxy.metrics.nix).port}";
         }
         // lib.optionalAttrs (site != null) (chasquiLib.roles.proxy site config.chasqui.host);
         credentials = {
@@ -86,13 +86,6 @@ let
               };
             }) (role.openPorts listens)
           );
-          chasqui.metrics.proxy.alerts = [
-            {
-              name = "ChasquiProxyWaits";
-              expr = "chasqui_proxy_log_ins_waiting > 100";
-              summary = "{{ $value }} log-ins wait on {{ $labels.host }} for a directory server or a storage node.";
-            }
-          ];
         };
       };
   listens = [

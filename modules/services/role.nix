@@ -49,8 +49,6 @@ let
     else
       lib.mkOverride priority value;
 
-  capitalised = lib.toUpper (lib.substring 0 1 role) + lib.substring 1 (-1) role;
-
   settings = generator.present cfg.settings;
   at = path: lib.attrByPath path null settings;
   used = lib.filterAttrs (_: path: at path != null) credentials;
@@ -282,17 +280,8 @@ in
 
         chasqui.logTags.${role} = "${name}.service";
         chasqui.metrics = lib.mkIf (settings ? metrics && portOf settings.metrics != null) {
-          ${role} = {
+          ${role} = import (./. + "/${role}.metrics.nix") // {
             port = portOf settings.metrics;
-            alerts = [
-              {
-                name = "Chasqui${capitalised}Down";
-                expr = ''up{job="${role}"} == 0'';
-                for = "2m";
-                severity = "critical";
-                summary = "${capitalised} on {{ $labels.host }} does not answer: see `systemctl status ${name}` there.";
-              }
-            ];
           };
         };
       }

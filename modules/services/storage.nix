@@ -32,7 +32,7 @@ let
         role = "storage";
         title = "the storage node";
         derived = {
-          metrics = "127.0.0.1:9103";
+          metrics = "127.0.0.1:${toString (import ./storage.metrics.nix).port}";
         }
         // lib.recursiveUpdate {
           store.root = standard;
@@ -111,19 +111,6 @@ let
             from = [ "role:proxy" ];
           };
           chasqui.backupPaths.mail.path = root;
-          chasqui.metrics.storage.alerts = [
-            {
-              name = "ChasquiStorageRefuses";
-              expr = "rate(chasqui_mailstore_refused_total[5m]) > 0";
-              summary = "{{ $labels.host }} refuses deliveries: a quota, a full disk or a failure; see `journalctl -u chasqui-storage`.";
-            }
-            {
-              name = "ChasquiStorageSlow";
-              expr = "histogram_quantile(0.99, rate(chasqui_mailstore_commit_seconds_bucket[5m])) > 1";
-              for = "15m";
-              summary = "A group commit on {{ $labels.host }} takes more than a second: its array is overloaded or rebuilding.";
-            }
-          ];
         };
       };
   inherit (role) cfg;
