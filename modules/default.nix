@@ -10,10 +10,20 @@
     ./services/mx.nix
     ./services/proxy.nix
     ./services/storage.nix
+    ./platform/firewall.nix
+    ./platform/vrrp.nix
+    ./platform/router.nix
+    ./platform/facade.nix
+    ./platform/vpn.nix
+    ./platform/knock.nix
     ./platform/dns.nix
+    ./platform/http.nix
+    ./platform/reverse-proxy.nix
+    ./platform/web.nix
     ./platform/database.nix
     ./platform/ldap.nix
     ./platform/metrics.nix
     ./platform/monitoring.nix
+    ./platform/storage-array.nix
   ];
 }

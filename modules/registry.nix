@@ -36,6 +36,7 @@ in
               ];
               description = ''
                 Who may connect: `any`; `published`, those to whom the site file publishes the ports (`publish.*.from`);
+                `knocked`, who has just knocked (E2);
                 `role:NAME`, the hosts of the site with that role; `network:NAME`, a network's prefixes; `kind:NAME`, the prefixes of
                 all networks of that kind; an address or a prefix.
               '';

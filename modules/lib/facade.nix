@@ -28,11 +28,11 @@ let
       "smtp"
     else
       "tcp";
-  # How the server greets on ports where it speaks first and without TLS.
+  # Ports where the server speaks first, and in clear: by which protocol.
   greetings = {
-    "25" = "220 ";
-    "143" = "* OK";
-    "110" = "+OK";
+    "25" = "smtp";
+    "110" = "pop";
+    "143" = "imap";
   };
 
   # The network of a façade address; null if it lies in none of the site's service networks of that data centre.
@@ -104,7 +104,7 @@ let
     typed: server: host: real:
     block "MISC_CHECK" [
       "misc_path \"${typed.shareProgram} ${host} ${real.address} ${toString server.port} ${toString real.weight} ${
-        if server.protocol == "udp" then "-" else "'${base.optionalString (server.greeting != null) server.greeting}'"
+        if server.protocol == "udp" then "udp" else if server.greeting == null then "tcp" else server.greeting
       }\""
       "misc_timeout ${toString (typed.check.timeout + 2)}"
       "misc_dynamic"

@@ -169,11 +169,17 @@ let
     [ "# ${entrance.name}" ]
     ++ map (address: "${daddr (lib.family address)} ${address} udp dport ${braces (map toString entrance.udp)} accept ${comment entrance.name}") entrance.addresses;
 
-  egressSource = index: rule: {
-    set = "egress_${toString index}_";
-    comment = "may reach the internet for ${rule.name}";
-    elements = rule.from;
-  };
+  # Rules for the same hosts share a set, which has the first one's name.
+  egressSource =
+    rules: rule:
+    let
+      alike = filter (other: other.from == rule.from) rules;
+    in
+    {
+      set = "egress_${builtins.replaceStrings [ "-" ] [ "_" ] (head alike).name}";
+      comment = "may reach the internet: ${concatStringsSep ", " (map (other: other.name) alike)}";
+      elements = rule.from;
+    };
 
   forwardChain =
     forward:
@@ -250,13 +256,8 @@ let
   forwardBlocks =
     forward:
     let
-      egress = base.imap0 egressSource forward.egress;
-      egressRules = base.flatten (
-        base.imap0 (
-          index: rule:
-          accept (rule // { sources = [ (egressSource index rule) ]; })
-        ) forward.egress
-      );
+      source = egressSource forward.egress;
+      egressRules = concatMap (rule: accept (rule // { sources = [ (source rule) ]; })) forward.egress;
     in
     {
       sets =
@@ -273,7 +274,7 @@ let
             elements = map (address: { inherit address; comment = ""; }) forward.bogons;
           }
         ]
-        ++ addressSets egress;
+        ++ addressSets (base.unique (map source forward.egress));
       chains = [
         (base.optionals (forward.outside != [ ]) (chain "published" (concatMap publishedRules forward.published)))
         (base.optionals (forward.entrances != [ ]) (chain "entrances" (concatMap entranceRules forward.entrances)))

@@ -166,7 +166,7 @@ let
     "ff00::/8"
   ];
 
-  # What hosts may open towards the internet, and which role is needed for it.
+  # What hosts may open towards the internet, and which role is needed for it. The web has their updates and certificates.
   egressRules = [
     {
       name = "mail";
@@ -187,7 +187,7 @@ let
       udp = [ 123 ];
     }
     {
-      name = "web, for updates and certificates";
+      name = "web";
       role = null;
       tcp = [ 80 443 ];
       udp = [ ];

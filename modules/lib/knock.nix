@@ -34,18 +34,18 @@ in
       "DIGEST_FILE ${folder.state}/digest.cache;"
     ];
 
-  # A person's stanza of access.conf; the lines with the keys come from the person's key file and go before it.
+  # A person's stanza of access.conf; the lines with the keys come from the person's key file and go before it. The filter's set forgets
+  # the address by itself, so nothing is left to close.
   accessText =
     {
       ports,
       open,
-      command,
+      nft,
     }:
     base.lines [
       "REQUIRE_SOURCE_ADDRESS Y"
       "OPEN_PORTS ${builtins.concatStringsSep "," (map (port: "udp/${toString port}") ports)}"
-      # The firewall's set forgets the address by itself, so nothing is left to close.
-      "CMD_CYCLE_OPEN ${command} $SRC ${toString open}"
+      "CMD_CYCLE_OPEN ${nft} add element inet chasqui knocked { $SRC timeout ${toString open}s }"
       "CMD_CYCLE_CLOSE NONE"
       "CMD_CYCLE_TIMER ${toString open}"
     ];
