@@ -42,6 +42,7 @@ let
     router = import ./router.nix { inherit lib; };
     vpn = import ./vpn.nix { inherit lib; };
     vrrp = import ./vrrp.nix { inherit lib; };
+    nginx = import ./nginx.nix { inherit lib; };
     web = import ./web.nix { inherit lib; };
   };
 in

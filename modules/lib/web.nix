@@ -200,28 +200,16 @@ in
           is = label: domain != null && name == "${label}.${domain}";
         in
         lib.optionalAttrs (is "mta-sts" && hasMtaSts site domain) {
-          "/.well-known/mta-sts.txt" = {
-            type = "text/plain";
-            text = mtaStsPolicy site domain;
-          };
+          "/.well-known/mta-sts.txt" = mtaStsPolicy site domain;
         }
         // lib.optionalAttrs (is "autoconfig") {
-          "/mail/config-v1.1.xml" = {
-            type = "application/xml";
-            text = autoconfig site domain;
-          };
+          "/mail/config-v1.1.xml" = autoconfig site domain;
         }
         // lib.optionalAttrs (is "autodiscover") {
-          "/autodiscover/autodiscover.xml" = {
-            type = "application/xml";
-            text = autodiscover site domain;
-          };
+          "/autodiscover/autodiscover.xml" = autodiscover site domain;
         }
         // lib.optionalAttrs (domain != null && name == domain) {
-          "/.well-known/autoconfig/mail/config-v1.1.xml" = {
-            type = "application/xml";
-            text = autoconfig site domain;
-          };
+          "/.well-known/autoconfig/mail/config-v1.1.xml" = autoconfig site domain;
         };
     in
     lib.genAttrs (namesOf site webRoles) files;

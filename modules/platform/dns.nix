@@ -9,6 +9,7 @@
 }:
 let
   inherit (lib) mkOption types;
+  tls = import ../tls-options.nix { inherit config lib chasquiLib; };
   cfg = config.chasqui.dns;
   site = config.chasqui.site.data;
   host = config.chasqui.host;
@@ -20,6 +21,8 @@ let
     defaultText = lib.literalMD "from the site file";
   };
   secret = name: fallback: if site == null || host == null then fallback else chasquiLib.secret site host name;
+
+  page = import ./dns.metrics.nix;
 
   isPrimary = cfg.primary == null;
   exchanges = cfg.secondaries != [ ] || !isPrimary;
@@ -221,24 +224,7 @@ in
       defaultText = lib.literalMD "`secrets.dns` of the site file";
       description = "A folder with the key of each view, `VIEW.key`, made by `tsig-keygen -a hmac-sha256 chasqui-VIEW`; the same on all servers.";
     };
-    certificate = mkOption {
-      type = types.str;
-      default = secret "certificate" "/etc/chasqui/pki/host.crt";
-      defaultText = lib.literalMD "`secrets.certificate` of the site file";
-      description = "This host's certificate from the site's authority (E19).";
-    };
-    key = mkOption {
-      type = types.str;
-      default = secret "key" "/etc/chasqui/pki/host.key";
-      defaultText = lib.literalMD "`secrets.key` of the site file";
-      description = "Its private key.";
-    };
-    ca = mkOption {
-      type = types.str;
-      default = secret "ca" "/etc/chasqui/pki/ca.crt";
-      defaultText = lib.literalMD "`secrets.ca` of the site file";
-      description = "The authority's certificate.";
-    };
+    tls = tls.options;
     credentials = mkOption {
       type = types.str;
       readOnly = true;
@@ -262,15 +248,13 @@ in
       assertion = z.nameServers != [ ];
       message = "chasqui.dns.zones.\"${zone}\".nameServers: a zone needs servers; give the site file an entry under `publish' with role = \"dns\" and names.";
     }) cfg.zones
-    ++ map
-      (name: {
-        assertion = chasquiLib.notInStore cfg.${name};
-        message = "chasqui.dns.${name}: ${cfg.${name}} is in the Nix store, which everybody can read; name a path on the host.";
-      })
-      [
-        "transferKeys"
-        "key"
-      ]
+    ++ [
+      (tls.outsideStore "chasqui.dns.tls" (lib.attrValues cfg.tls))
+      {
+        assertion = chasquiLib.notInStore cfg.transferKeys;
+        message = "chasqui.dns.transferKeys: ${cfg.transferKeys} is in the Nix store, which everybody can read; name a folder on the host.";
+      }
+    ]
     ++ lib.optionals fromSite (
       map (pair: {
         assertion = false;
@@ -321,11 +305,7 @@ in
       serviceConfig = {
         StateDirectory = lib.mkIf (cfg.stateDirectory == "/var/lib/named") "named";
         LoadCredential = lib.optionals exchanges (
-          [
-            "ca.crt:${cfg.ca}"
-            "host.crt:${cfg.certificate}"
-            "host.key:${cfg.key}"
-          ]
+          tls.loadCredentials cfg.tls
           ++ map (view: "tsig-${view.name}.key:${cfg.transferKeys}/${view.name}.key") cfg.views
         );
         ExecReload = lib.mkForce (
@@ -339,6 +319,7 @@ in
 
     services.prometheus.exporters.bind = {
       enable = true;
+      inherit (page) port;
       listenAddress = "127.0.0.1";
       bindURI = "http://127.0.0.1:${toString cfg.statisticsPort}/";
     };
@@ -359,24 +340,7 @@ in
         udp = [ cfg.port ];
         from = [ "role:dns" ];
       };
-      metrics.dns = {
-        inherit (config.services.prometheus.exporters.bind) port;
-        alerts = [
-          {
-            name = "DnsServerSilent";
-            expr = "bind_up == 0";
-            for = "2m";
-            severity = "critical";
-            summary = "BIND gives no statistics: look at bind.service.";
-          }
-          {
-            name = "DnsZoneTransferFails";
-            expr = "increase(bind_zone_transfer_failure_total[1h]) > 0";
-            for = "15m";
-            summary = "Zones cannot be taken from the primary: look at its certificate, the keys of the views and port ${toString cfg.transferPort}.";
-          }
-        ];
-      };
+      metrics.dns = page;
       logTags.dns = "bind.service";
       # The DNSSEC keys: without them the zone's parents must be told of new ones.
       backupPaths = lib.mkIf (isPrimary && cfg.dnssec) { dns-keys.path = "${cfg.stateDirectory}/keys"; };
