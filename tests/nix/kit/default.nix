@@ -36,6 +36,7 @@ let
     in
     {
       inherit config set;
+      declared = evaluated.options;
       failedAssertions = map (entry: {
         inherit (entry) message;
         position = builtins.unsafeGetAttrPos "assertion" entry;
