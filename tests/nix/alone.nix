@@ -1,5 +1,7 @@
 # Each module by itself, with nothing enabled: which options it sets then. There should be none.
 {
+  # One of them, by its path; all when null.
+  only ? null,
   library ? null,
 }:
 let
@@ -9,7 +11,7 @@ let
     sources = [ (root + "/modules") ];
   };
   inherit (kit) lib;
-  modules = (import (root + "/modules")).imports;
+  modules = builtins.filter (module: only == null || only == toString module) (import (root + "/modules")).imports;
   # What every host of Chasqui has, site or not.
   common = [
     (root + "/modules/site.nix")

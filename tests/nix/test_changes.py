@@ -18,7 +18,7 @@ ADDRESSES = [
     ("a published one", "192.0.2.10", "192.0.2.20"),
     ("a name server's", "10.20.1.33", "10.20.1.35"),
     ("the facade's", "10.20.1.10", "10.20.1.15"),
-    ("a firewall's uplink", "192.0.2.251", "192.0.2.250"),
+    ("a firewall's uplink", "192.0.2.251", "192.0.2.253"),
     ("a log server's for management", "10.20.4.81", "10.20.4.83"),
     ("the database's", "10.20.1.20", "10.20.1.25"),
 ]
@@ -27,7 +27,9 @@ ADDRESSES = [
 @functools.cache
 def token(address):
     """The address where it stands whole."""
-    return re.compile(rf"(?<![0-9A-Fa-f.:]){re.escape(address)}(?![0-9A-Fa-f]|[.:][0-9A-Fa-f]*[.:0-9A-Fa-f]*[.:])")
+    before, after = ("[0-9A-Fa-f:]", "[0-9A-Fa-f:]") if ":" in address else (r"[0-9]|[0-9]\.", r"[0-9]|\.[0-9]")
+    before = "".join(f"(?<!{part})" for part in before.split("|"))
+    return re.compile(f"{before}{re.escape(address)}(?!{after})")
 
 
 def texts(found):

@@ -23,7 +23,13 @@ def site_names():
 
 class Modules(unittest.TestCase):
     def test_each_module_alone_with_nothing_enabled_changes_nothing(self):
-        changed = evaluation.call(evaluation.HERE / "alone.nix")
+        try:
+            changed = evaluation.call(evaluation.HERE / "alone.nix")
+        except evaluation.NixError:
+            changed = {}
+            for module in sorted((evaluation.ROOT / "modules").glob("*/*.nix")):
+                with self.subTest(str(module.relative_to(evaluation.ROOT))):
+                    changed |= evaluation.call(evaluation.HERE / "alone.nix", only=str(module))
         self.assertGreater(len(changed), 5)
         self.assertEqual({}, {name: options for name, options in changed.items() if options})
 

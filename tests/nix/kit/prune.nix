@@ -30,7 +30,9 @@ let
     node: value:
     node.self != null && builtins.length node.self > 1 && value == builtins.elemAt node.self 1;
 
-  element = node: node.kids."<name>" or (node.kids."*" or node);
+  # What stands for an entry's name: `<name>`, `<path>`, `*`.
+  placeholders = node: builtins.filter (name: builtins.match "<.*>|\\*" name != null) (builtins.attrNames node.kids);
+  inside = node: fallback: if placeholders node == [ ] then fallback else node.kids.${builtins.head (placeholders node)};
 
   prune =
     node: value:
@@ -44,8 +46,7 @@ let
           builtins.mapAttrs (
             name: inner:
             let
-              child =
-                node.kids.${name} or (node.kids."<name>" or nothing);
+              child = node.kids.${name} or (inside node nothing);
             in
             if !(builtins.isAttrs inner) && !(builtins.isFunction inner) && isDefault child inner then
               null
@@ -54,7 +55,7 @@ let
           ) value
         )
     else if builtins.isList value then
-      map (prune (element node)) value
+      map (prune (inside node node)) value
     else if builtins.isPath value then
       toString value
     else

@@ -66,10 +66,16 @@ let
           if depth c == 0 then go (acc ++ [ c ]) "" (b.tail ps) else go acc c (b.tail ps);
     in go [ ] "" parts;
 
+  # What stands for an entry's name: `<name>`, `<path>`, `*`.
+  placeholders = t: b.filter (name: b.match "<.*>|\\*" name != null) (b.attrNames t.kids);
+
+  # What an entry has, under however many names (`attribute set of attribute set of (submodule)`).
+  entry = t: if placeholders t == [ ] then t else entry t.kids.${b.head (placeholders t)};
+
   option = path: t:
     let
       fact = t.self;
-      sub = if t.kids ? "<name>" then toOptions (path ++ [ "<name>" ]) t.kids."<name>" else if t.kids ? "*" then toOptions (path ++ [ "*" ]) t.kids."*" else toOptions path t;
+      sub = toOptions (path ++ b.genList (_: "<name>") (if placeholders t == [ ] then 0 else 1)) (entry t);
       plain = parse sub (b.head fact);
       type = if t.kids != { } && plain.name or "" == "anything" then types.submodule { options = sub; freeformType = types.attrsOf types.anything; } else plain;
       dflt = if b.length fact > 1 then b.elemAt fact 1 else null;
@@ -84,7 +90,7 @@ let
       else if empty ? ${type.name} then { inherit type; default = empty.${type.name}; }
       else { type = marked; default = unset; });
   toOptions = path: t: b.mapAttrs (n: k: if k.self != null then option (path ++ [ n ]) k else toOptions (path ++ [ n ]) k)
-    (removeAttrs t.kids [ "<name>" "*" ]);
+    (removeAttrs t.kids (placeholders t));
 in
 {
   options = lib.recursiveUpdate (toOptions [ ] tree) {
