@@ -89,7 +89,8 @@ in
     instances:
     let
       names = builtins.attrNames instances;
-      groups = base.unique (map (name: instances.${name}.group) names);
+      groups = filter (group: length (membersOf group) > 1) (base.unique (map (name: instances.${name}.group) names));
+      membersOf = group: filter (name: instances.${name}.group == group) names;
     in
     base.concatMapStrings (
       group:
@@ -98,7 +99,7 @@ in
           "vrrp_sync_group ${group} {"
           "  group {"
         ]
-        ++ map (name: "    ${name}") (filter (name: instances.${name}.group == group) names)
+        ++ map (name: "    ${name}") (membersOf group)
         ++ [
           "  }"
           "}"

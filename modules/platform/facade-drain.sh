@@ -17,11 +17,12 @@ status() {
   if [ -e "$folder/drain/$1" ]; then word=drained; else word="in service"; fi
   echo "$1: $word"
   # The columns of ipvsadm: server, method, weight, active and inactive connections.
-  for address in $(awk -v host="$1" '$1 == host { print $2 }' "$list"); do
+  while read -r host address; do
+    [ "$host" = "$1" ] || continue
     ipvsadm -Ln | awk -v address="$address" '
       $1 == "->" { server = $2; gsub(/[][]/, "", server); sub(/:[0-9]+$/, "", server) }
       $1 == "->" && server == address { print "  " $2 ": weight " $4 ", " $5 " connections" }'
-  done
+  done <"$list"
 }
 
 [ $# = 2 ] || usage
