@@ -196,12 +196,12 @@ in
         users.users.${name} = {
           isSystemUser = true;
           group = name;
-          description = "Chasqui: ${title}";
+          description = "Chasqui, ${title}";
         };
         users.groups.${name} = { };
 
         systemd.services.${name} = {
-          description = "Chasqui: ${title}";
+          description = "Chasqui, ${title}";
           documentation = [ "man:chasqui(1)" ];
           after = [ "network-online.target" ];
           wants = [ "network-online.target" ];
