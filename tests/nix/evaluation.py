@@ -15,6 +15,8 @@ ROOT = HERE.parent.parent
 HOSTS = ROOT / "hosts"
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").resolve()
 PREFIX = pathlib.Path(os.environ.get("CHASQUI_NIX_FOLDER") or TARGET / "nix")
+# A checkout of nixpkgs, if there is one: its `lib` instead of the stand-in, and every host in full.
+NIXPKGS = pathlib.Path(os.environ["NIXPKGS"]).resolve() if os.environ.get("NIXPKGS") else None
 # A generated file, as a text mentions it; fake packages have a hash of zeros and lie nowhere.
 STORE_PATH = re.compile(r"/nix/store/([0-9a-df-np-sv-z]{32}-[A-Za-z0-9+._?=-]*[A-Za-z0-9+_?=-])")
 FAKE = "00000000000000000000000000000000-"
@@ -60,8 +62,8 @@ def expression(value):
 
 def call(function, timeout=600, **arguments):
     """Calls the function in a Nix file and gives its value."""
-    if os.environ.get("NIXPKGS_LIB"):
-        arguments["library"] = pathlib.Path(os.environ["NIXPKGS_LIB"])
+    if NIXPKGS:
+        arguments["library"] = NIXPKGS / "lib"
     return json.loads(nix("eval", "--json", "--impure", "--expr", f"import {function} {expression(arguments)}", timeout=timeout))
 
 

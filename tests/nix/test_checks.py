@@ -1,4 +1,7 @@
-"""Every generated text before the real program's own check."""
+"""Every generated text before the real program's own check.
+
+A program that is not installed skips its check, except in continuous integration (CI=true), where it fails.
+"""
 
 import concurrent.futures
 import os
@@ -66,7 +69,7 @@ class Checks(unittest.TestCase):
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             for folder, done in pool.map(run, self.folders):
                 said = (done.stdout + done.stderr).strip()
-                if done.returncode == 77:
+                if done.returncode == 77 and os.environ.get("CI") != "true":
                     self.skipTest(said)
                 checked += sum(int(number) for number in re.findall(r"^checked ([0-9]+)$", said, re.MULTILINE))
                 with self.subTest(f"{folder.parent.name}/{folder.name}"):

@@ -1,6 +1,7 @@
 """The Nix files as they stand."""
 
 import concurrent.futures
+import json
 import pathlib
 import re
 import shutil
@@ -51,29 +52,45 @@ class Files(unittest.TestCase):
 
 
 class Flake(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="chasqui-flake-")
+        self.addCleanup(folder.cleanup)
+        self.scratch = pathlib.Path(folder.name)
+        # A copy of what Git knows, so that the target folder is not copied into the store.
+        for file in subprocess.run(
+            ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+            cwd=evaluation.ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.splitlines():
+            if (evaluation.ROOT / file).is_file():
+                (self.scratch / "project" / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(evaluation.ROOT / file, self.scratch / "project" / file)
+
+    def flake(self, verb, nixpkgs, what="", *options):
+        """Asks the flake, with another nixpkgs than the locked one."""
+        return evaluation.nix(
+            *("flake", "check") if verb == "check" else (verb,),
+            *("--offline", "--no-write-lock-file", "--override-input", "nixpkgs", f"path:{nixpkgs}"),
+            *options,
+            f"path:{self.scratch / 'project'}{what}",
+            timeout=3000,
+        )
+
     def test_flake_check_passes_with_the_stand_in_for_nixpkgs(self):
-        if not (evaluation.ROOT / "flake.nix").exists():
-            self.skipTest("there is no flake.nix")
-        with tempfile.TemporaryDirectory() as scratch:
-            scratch = pathlib.Path(scratch)
-            stand_in = scratch / "nixpkgs"
-            shutil.copytree(evaluation.HERE / "kit", stand_in)
-            shutil.copy(stand_in / "stub-nixpkgs" / "flake.nix", stand_in / "flake.nix")
-            for folder in ["modules", "hosts"]:
-                shutil.copytree(evaluation.ROOT / folder, stand_in / "sources" / folder)
-            # A copy of what Git knows, so that neither the target folder nor a half-written file is copied into the store.
-            project = scratch / "project"
-            for file in subprocess.run(
-                ["git", "ls-files", "flake.nix", "flake.lock", "modules", "hosts", "crates", "tests/vm", "Cargo.*", "docs", "nix"],
-                cwd=evaluation.ROOT,
-                capture_output=True,
-                text=True,
-                check=True,
-            ).stdout.splitlines():
-                if (evaluation.ROOT / file).is_file():
-                    (project / file).parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copy(evaluation.ROOT / file, project / file)
-            evaluation.nix(
-                *("flake", "check", "--no-build", "--offline", "--no-write-lock-file"),
-                *("--override-input", "nixpkgs", f"path:{stand_in}", f"path:{project}"),
-            )
+        stand_in = self.scratch / "nixpkgs"
+        shutil.copytree(evaluation.HERE / "kit", stand_in)
+        shutil.copy(stand_in / "stub-nixpkgs" / "flake.nix", stand_in / "flake.nix")
+        for folder in ["modules", "hosts"]:
+            shutil.copytree(evaluation.ROOT / folder, stand_in / "sources" / folder)
+        self.flake("check", stand_in, "", "--no-build")
+
+    def test_every_host_evaluates_in_full_with_nixpkgs(self):
+        if not evaluation.NIXPKGS or not (evaluation.NIXPKGS / "nixos").is_dir():
+            self.skipTest("NIXPKGS names no checkout of nixpkgs, so NixOS' own modules are not evaluated")
+        hosts = self.flake("eval", evaluation.NIXPKGS, "#nixosConfigurations", "--json", "--apply", "builtins.attrNames")
+        for host in json.loads(hosts):
+            with self.subTest(host):
+                self.flake("eval", evaluation.NIXPKGS, f"#nixosConfigurations.{host}.config.system.build.toplevel.drvPath", "--raw")
+        self.flake("check", evaluation.NIXPKGS, "", "--no-build")
