@@ -232,6 +232,33 @@ impl IpNetwork {
         masked(ip.to_canonical(), self.prefix) == Some(self.base)
             && ip.to_canonical().is_ipv4() == self.base.is_ipv4()
     }
+
+    /// The network's own address: its first.
+    pub fn address(&self) -> IpAddr {
+        self.base
+    }
+
+    /// How many bits its addresses have in common.
+    pub fn prefix_length(&self) -> u8 {
+        self.prefix
+    }
+
+    /// Its last address, which in IPv4 is the broadcast address.
+    pub fn last_address(&self) -> IpAddr {
+        match self.base {
+            IpAddr::V4(base) => {
+                IpAddr::V4((u32::from(base) | u32::MAX.checked_shr(self.prefix.into()).unwrap_or(0)).into())
+            }
+            IpAddr::V6(base) => {
+                IpAddr::V6((u128::from(base) | u128::MAX.checked_shr(self.prefix.into()).unwrap_or(0)).into())
+            }
+        }
+    }
+
+    /// Whether an address lies in both.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.contains(other.base) || other.contains(self.base)
+    }
 }
 
 fn masked(ip: IpAddr, prefix: u8) -> Option<IpAddr> {
@@ -321,6 +348,23 @@ mod tests {
         for bad in ["10.0.0.1/8", "10.0.0.0/33", "x/8", "10.0.0.0/", "::/129"] {
             assert!(bad.parse::<IpNetwork>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_network_knows_its_ends_and_what_it_shares() {
+        let network = |text: &str| text.parse::<IpNetwork>().unwrap();
+        for (text, last) in [
+            ("192.0.2.0/27", "192.0.2.31"),
+            ("0.0.0.0/0", "255.255.255.255"),
+            ("192.0.2.7", "192.0.2.7"),
+            ("2001:db8::/64", "2001:db8::ffff:ffff:ffff:ffff"),
+        ] {
+            assert_eq!(network(text).last_address(), last.parse::<IpAddr>().unwrap());
+        }
+        assert!(network("10.0.0.0/8").overlaps(&network("10.9.0.0/16")));
+        assert!(network("10.9.0.0/16").overlaps(&network("10.0.0.0/8")));
+        assert!(!network("10.0.0.0/16").overlaps(&network("10.1.0.0/16")));
+        assert!(!network("::/0").overlaps(&network("0.0.0.0/0")));
     }
 
     #[test]

@@ -2,9 +2,11 @@
 //!
 //! [`load`] gives a [`Site`] in which every name stands for something, or all that is wrong with the file.
 
+mod check;
 mod finding;
 mod load;
 mod model;
+mod question;
 mod reference;
 #[cfg(test)]
 mod samples;
@@ -12,6 +14,7 @@ mod schema;
 mod shape;
 mod walk;
 
+pub use check::check;
 pub use finding::{Finding, Severity};
 pub use load::{Document, SiteError, load, open, parse};
 pub use model::*;
