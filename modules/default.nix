@@ -7,6 +7,7 @@
     ./network.nix
     ./basics.nix
     ./services/directory.nix
+    ./services/directory-copies.nix
     ./services/mx.nix
     ./services/proxy.nix
     ./services/storage.nix
@@ -19,11 +20,13 @@
     ./platform/dns.nix
     ./platform/http.nix
     ./platform/reverse-proxy.nix
+    ./platform/syslog.nix
     ./platform/web.nix
     ./platform/database.nix
     ./platform/ldap.nix
     ./platform/metrics.nix
     ./platform/monitoring.nix
     ./platform/storage-array.nix
+    ./platform/storage-client.nix
   ];
 }

@@ -43,6 +43,7 @@ let
     vpn = import ./vpn.nix { inherit lib; };
     vrrp = import ./vrrp.nix { inherit lib; };
     nginx = import ./nginx.nix { inherit lib; };
+    syslog = import ./syslog.nix { inherit lib; };
     web = import ./web.nix { inherit lib; };
   };
 in
