@@ -12,7 +12,7 @@
 let
   root = ../..;
   kit = import ./kit {
-    lib = if library == null then import ./kit/minilib.nix else import library;
+    inherit library;
     sources = [
       (root + "/modules")
       (root + "/hosts")

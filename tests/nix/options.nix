@@ -5,7 +5,7 @@
 let
   root = ../..;
   kit = import ./kit {
-    lib = if library == null then import ./kit/minilib.nix else import library;
+    inherit library;
     sources = [ (root + "/modules") ];
   };
   inherit (kit) lib;

@@ -2,11 +2,13 @@
 #
 # `evaluate { modules }` is one host. The stubs are made once and shared by all hosts that one Nix process evaluates.
 {
-  lib ? import ./minilib.nix,
+  # A folder of nixpkgs' own `lib`, to use instead of the stand-in.
+  library ? null,
   # Folders whose *.nix files name packages (`pkgs.NAME`); each name becomes a fake package.
   sources ? [ ],
 }:
 let
+  lib = if library == null then import ./minilib else import library;
   facts =
     builtins.fromJSON (builtins.readFile ./facts.json)
     // builtins.fromJSON (builtins.readFile ./newer-facts.json);
