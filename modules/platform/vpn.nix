@@ -142,7 +142,7 @@ in
     systemd.services.systemd-networkd.serviceConfig = {
       LoadCredential = [ "${credential}:${cfg.keyFile}" ];
       # Without the file the meshes do not come up; the other interfaces do.
-      SetCredential = [ "${credential}:" ];
+      SetCredential = [ "${credential}:none" ];
     };
 
     systemd.network.netdevs = lib.mapAttrs' (
