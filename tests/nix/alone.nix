@@ -11,7 +11,9 @@ let
     sources = [ (root + "/modules") ];
   };
   inherit (kit) lib;
-  modules = builtins.filter (module: only == null || only == toString module) (import (root + "/modules")).imports;
+  modules =
+    builtins.filter (module: only == null || only == toString module)
+      (import (root + "/modules")).imports;
   # What every host of Chasqui has, site or not.
   common = [
     (root + "/modules/site.nix")

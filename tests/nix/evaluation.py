@@ -165,12 +165,22 @@ def plain(text):
     return STORE_PATH.sub(lambda match: "/nix/store/" + match.group(1)[33:], text)
 
 
+DEFAULT_PATH = {f"/nix/store/{name}/bin" for name in ["coreutils", "findutils", "gnugrep", "gnused", "systemd"]}
+
+
+def own_path(match):
+    """A unit's PATH without the folders that every unit of NixOS has, and without `sbin`."""
+    own = [folder for folder in match.group(1).split(":") if folder.endswith("/bin") and folder not in DEFAULT_PATH]
+    return f'Environment="PATH={":".join(own)}"\n' if own else ""
+
+
 def as_text(host):
     """A host as one text that a person can read."""
     parts = []
     texts = {plain(path): text for path, text in sorted(texts_of(host).items())}
     for path, text in sorted(texts.items()):
-        parts.append(f"===== {path}\n{plain(text).rstrip()}\n")
+        text = re.sub(r'^Environment="PATH=(.*)"\n', own_path, plain(text), flags=re.MULTILINE)
+        parts.append(f"===== {path}\n{text.rstrip()}\n")
     parts.append("===== options that no file above says\n" + plain(host["options"]).rstrip() + "\n")
     for entry in host["failedAssertions"]:
         parts.append(f"===== failed assertion\n{entry['message']}\n")

@@ -72,4 +72,5 @@ let
       ) options
     );
 in
-collect [ "chasqui" ] evaluated.declared.chasqui ++ collect [ "services" "chasqui" ] evaluated.declared.services.chasqui
+collect [ "chasqui" ] evaluated.declared.chasqui
+++ collect [ "services" "chasqui" ] evaluated.declared.services.chasqui

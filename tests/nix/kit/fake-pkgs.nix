@@ -29,7 +29,9 @@ let
   plain =
     name:
     builtins.concatStringsSep "-" (
-      builtins.filter (part: builtins.isString part && part != "") (builtins.split "[^A-Za-z0-9+._?=-]+" name)
+      builtins.filter (part: builtins.isString part && part != "") (
+        builtins.split "[^A-Za-z0-9+._?=-]+" name
+      )
     );
   file =
     name: text:
@@ -57,7 +59,12 @@ let
     let
       body = script name text;
     in
-    package name // { inherit text; outPath = "/nix/store/00000000000000000000000000000000-${name}"; script = body; };
+    package name
+    // {
+      inherit text;
+      outPath = "/nix/store/00000000000000000000000000000000-${name}";
+      script = body;
+    };
 
   # Every name that the sources say after `pkgs.`, or to `mkPackageOption pkgs`.
   texts =
@@ -93,47 +100,42 @@ let
     ++ lib.concatMap mentioned (lib.concatMap texts sources)
   );
 
-  pkgs =
-    lib.genAttrs names package
-    // {
-      inherit lib;
-      stdenv = {
-        hostPlatform = {
-          system = "x86_64-linux";
-          isLinux = true;
-          isx86_64 = true;
-        };
-        mkDerivation = attributes: package (attributes.name or attributes.pname);
+  pkgs = lib.genAttrs names package // {
+    inherit lib;
+    stdenv = {
+      hostPlatform = {
+        system = "x86_64-linux";
+        isLinux = true;
+        isx86_64 = true;
       };
-      system = "x86_64-linux";
-      python3 = package "python3" // {
-        withPackages = _: package "python3";
-      };
-      callPackage = source: arguments: package (baseNameOf (toString source));
-      writeText = file;
-      writeTextFile =
-        {
-          name,
-          text,
-          destination ? "",
-          ...
-        }:
-        file name text;
-      writeTextDir = path: file (baseNameOf path);
-      writeShellScript = script;
-      writeShellScriptBin = scriptPackage;
-      writeShellApplication = { name, text, ... }: scriptPackage name text;
-      runCommand = run;
-      runCommandLocal = run;
-      symlinkJoin = { name, ... }: package name;
-      linkFarm = name: _: package name;
-      buildEnv = { name, ... }: package name;
-      formats = lib.mapAttrs (
-        _: format: arguments: {
-          type = lib.types.attrsOf lib.types.anything;
-          generate = name: value: file name (format arguments value);
-        }
-      ) formats;
+      mkDerivation = attributes: package (attributes.name or attributes.pname);
     };
+    system = "x86_64-linux";
+    python3 = package "python3" // {
+      withPackages = _: package "python3";
+    };
+    callPackage = source: _: package (baseNameOf (toString source));
+    writeText = file;
+    writeTextFile =
+      {
+        name,
+        text,
+        ...
+      }:
+      file name text;
+    writeTextDir = path: file (baseNameOf path);
+    writeShellScript = script;
+    writeShellScriptBin = scriptPackage;
+    writeShellApplication = { name, text, ... }: scriptPackage name text;
+    runCommand = run;
+    runCommandLocal = run;
+    symlinkJoin = { name, ... }: package name;
+    linkFarm = name: _: package name;
+    buildEnv = { name, ... }: package name;
+    formats = lib.mapAttrs (_: format: arguments: {
+      type = lib.types.attrsOf lib.types.anything;
+      generate = name: value: file name (format arguments value);
+    }) formats;
+  };
 in
 pkgs

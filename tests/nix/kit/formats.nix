@@ -10,7 +10,9 @@ let
       string "${value}"
     else if builtins.isAttrs value then
       "{ ${
-        builtins.concatStringsSep ", " (lib.mapAttrsToList (name: inner: "${tomlKey name} = ${tomlInline inner}") (present value))
+        builtins.concatStringsSep ", " (
+          lib.mapAttrsToList (name: inner: "${tomlKey name} = ${tomlInline inner}") (present value)
+        )
       } }"
     else if builtins.isList value then
       "[${lib.concatMapStringsSep ", " tomlInline value}]"
@@ -39,20 +41,20 @@ let
       name:
       let
         inner = table.${name};
-        bare = inner != { } && builtins.all (key: isTable inner.${key} || isTables inner.${key}) (builtins.attrNames inner);
+        bare =
+          inner != { }
+          && builtins.all (key: isTable inner.${key} || isTables inner.${key}) (builtins.attrNames inner);
       in
       lib.optionalString (!bare) "\n[${dotted (below name)}]\n" + toml (below name) inner
     ) tables
     + lib.concatMapStrings (
-      name: lib.concatMapStrings (inner: "\n[[${dotted (below name)}]]\n" + toml (below name) inner) table.${name}
+      name:
+      lib.concatMapStrings (
+        inner: "\n[[${dotted (below name)}]]\n" + toml (below name) inner
+      ) table.${name}
     ) arrays;
 
-  scalar =
-    value:
-    if builtins.isBool value then
-      lib.boolToString value
-    else
-      toString value;
+  scalar = value: if builtins.isBool value then lib.boolToString value else toString value;
 
   # Indented, as `jq .` writes it.
   json =
@@ -80,7 +82,12 @@ let
     indent: value:
     let
       deeper = indent + "  ";
-      isBlock = inner: !lib.isDerivation inner && (builtins.isAttrs inner || builtins.isList inner) && inner != { } && inner != [ ];
+      isBlock =
+        inner:
+        !lib.isDerivation inner
+        && (builtins.isAttrs inner || builtins.isList inner)
+        && inner != { }
+        && inner != [ ];
     in
     if lib.isDerivation value then
       string "${value}"
@@ -103,8 +110,13 @@ let
     else
       builtins.toJSON value;
 
-  section = settings: lib.concatStrings (lib.mapAttrsToList (name: value:
-    lib.concatMapStrings (item: "${name}=${scalar item}\n") (lib.toList value)) settings);
+  section =
+    settings:
+    lib.concatStrings (
+      lib.mapAttrsToList (
+        name: value: lib.concatMapStrings (item: "${name}=${scalar item}\n") (lib.toList value)
+      ) settings
+    );
 in
 {
   json = _: value: json "" value + "\n";
@@ -112,6 +124,8 @@ in
   yaml = _: value: yaml "" value + "\n";
   ini =
     _: value:
-    lib.concatStringsSep "\n" (lib.mapAttrsToList (name: settings: "[${name}]\n${section settings}") value);
+    lib.concatStringsSep "\n" (
+      lib.mapAttrsToList (name: settings: "[${name}]\n${section settings}") value
+    );
   keyValue = _: section;
 }

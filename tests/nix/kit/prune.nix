@@ -31,8 +31,11 @@ let
     node.self != null && builtins.length node.self > 1 && value == builtins.elemAt node.self 1;
 
   # What stands for an entry's name: `<name>`, `<path>`, `*`.
-  placeholders = node: builtins.filter (name: builtins.match "<.*>|\\*" name != null) (builtins.attrNames node.kids);
-  inside = node: fallback: if placeholders node == [ ] then fallback else node.kids.${builtins.head (placeholders node)};
+  placeholders =
+    node: builtins.filter (name: builtins.match "<.*>|\\*" name != null) (builtins.attrNames node.kids);
+  inside =
+    node: fallback:
+    if placeholders node == [ ] then fallback else node.kids.${builtins.head (placeholders node)};
 
   prune =
     node: value:

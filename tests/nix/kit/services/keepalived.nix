@@ -50,13 +50,20 @@ let
   each = render: entries: lib.concatLists (lib.mapAttrsToList render entries);
 in
 {
-  covers = map (name: [ "services" "keepalived" name ]) [
-    "enableScriptSecurity"
-    "extraConfig"
-    "extraGlobalDefs"
-    "vrrpInstances"
-    "vrrpScripts"
-  ];
+  covers =
+    map
+      (name: [
+        "services"
+        "keepalived"
+        name
+      ])
+      [
+        "enableScriptSecurity"
+        "extraConfig"
+        "extraGlobalDefs"
+        "vrrpInstances"
+        "vrrpScripts"
+      ];
   files =
     config: _:
     let
@@ -65,7 +72,9 @@ in
     lib.optionalAttrs (cfg.enable == true) {
       "etc/keepalived/keepalived.conf" =
         lib.concatMapStrings (line: line + "\n") (
-          block "global_defs" (when (cfg.enableScriptSecurity == true) "enable_script_security" ++ own cfg.extraGlobalDefs)
+          block "global_defs" (
+            when (cfg.enableScriptSecurity == true) "enable_script_security" ++ own cfg.extraGlobalDefs
+          )
           ++ each script cfg.vrrpScripts
           ++ each instance cfg.vrrpInstances
         )

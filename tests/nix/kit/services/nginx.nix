@@ -2,8 +2,16 @@
 { lib, ... }:
 {
   covers = [
-    [ "services" "nginx" "appendHttpConfig" ]
-    [ "services" "nginx" "serverTokens" ]
+    [
+      "services"
+      "nginx"
+      "appendHttpConfig"
+    ]
+    [
+      "services"
+      "nginx"
+      "serverTokens"
+    ]
   ];
   files =
     config: _:

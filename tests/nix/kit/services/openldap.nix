@@ -15,15 +15,25 @@ let
     "dn: ${dn}\n"
     + lib.concatStrings (
       lib.concatLists (
-        lib.mapAttrsToList (name: values: map (value name) (if builtins.isList values then values else [ values ])) attrs
+        lib.mapAttrsToList (
+          name: values: map (value name) (if builtins.isList values then values else [ values ])
+        ) attrs
       )
     )
     + "\n"
     + lib.concatMapStrings (path: "include: file://${path}\n\n") (node.includes or [ ])
-    + lib.concatStrings (lib.mapAttrsToList (name: child: entry "${name},${dn}" child) (node.children or { }));
+    + lib.concatStrings (
+      lib.mapAttrsToList (name: child: entry "${name},${dn}" child) (node.children or { })
+    );
 in
 {
-  covers = [ [ "services" "openldap" "settings" ] ];
+  covers = [
+    [
+      "services"
+      "openldap"
+      "settings"
+    ]
+  ];
   files =
     config: _:
     let

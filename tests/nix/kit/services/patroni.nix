@@ -1,7 +1,13 @@
 # nixos/modules/services/cluster/patroni/default.nix: one YAML file of our settings and those that the module adds.
 { lib, formats, ... }:
 {
-  covers = [ [ "services" "patroni" "settings" ] ];
+  covers = [
+    [
+      "services"
+      "patroni"
+      "settings"
+    ]
+  ];
   files =
     config: _:
     let

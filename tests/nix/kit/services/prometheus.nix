@@ -2,11 +2,32 @@
 { lib, formats, ... }:
 {
   covers = [
-    [ "services" "prometheus" "scrapeConfigs" ]
-    [ "services" "prometheus" "globalConfig" ]
-    [ "services" "prometheus" "rules" ]
-    [ "services" "prometheus" "alertmanagers" ]
-    [ "services" "prometheus" "alertmanager" "configuration" ]
+    [
+      "services"
+      "prometheus"
+      "scrapeConfigs"
+    ]
+    [
+      "services"
+      "prometheus"
+      "globalConfig"
+    ]
+    [
+      "services"
+      "prometheus"
+      "rules"
+    ]
+    [
+      "services"
+      "prometheus"
+      "alertmanagers"
+    ]
+    [
+      "services"
+      "prometheus"
+      "alertmanager"
+      "configuration"
+    ]
   ];
   files =
     _: set:
@@ -24,7 +45,9 @@
         // lib.optionalAttrs (cfg ? alertmanagers) { alerting.alertmanagers = cfg.alertmanagers; }
       );
     }
-    // lib.optionalAttrs (rules != [ ]) { "etc/prometheus/rules.yml" = lib.concatStringsSep "\n" rules; }
+    // lib.optionalAttrs (rules != [ ]) {
+      "etc/prometheus/rules.yml" = lib.concatStringsSep "\n" rules;
+    }
     // lib.optionalAttrs (cfg.alertmanager.enable or false) {
       "etc/prometheus/alertmanager.yml" = formats.yaml { } cfg.alertmanager.configuration;
     };

@@ -1,7 +1,13 @@
 # nixos/modules/services/logging/rsyslogd.nix: journald's socket as the input, then the text as it is.
 { lib, ... }:
 {
-  covers = [ [ "services" "rsyslogd" "defaultConfig" ] ];
+  covers = [
+    [
+      "services"
+      "rsyslogd"
+      "defaultConfig"
+    ]
+  ];
   files =
     config: _:
     lib.optionalAttrs (config.services.rsyslogd.enable == true) {

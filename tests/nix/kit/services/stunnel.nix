@@ -4,7 +4,13 @@ let
   scalar = value: if builtins.isBool value then (if value then "yes" else "no") else toString value;
 in
 {
-  covers = [ [ "services" "stunnel" "servers" ] ];
+  covers = [
+    [
+      "services"
+      "stunnel"
+      "servers"
+    ]
+  ];
   files =
     config: set:
     lib.optionalAttrs (config.services.stunnel.enable == true) {
@@ -15,7 +21,9 @@ in
             name: server:
             "\n[${name}]\n"
             + lib.concatStrings (
-              lib.mapAttrsToList (key: value: "${key} = ${scalar value}\n") (lib.filterAttrs (_: value: value != null) server)
+              lib.mapAttrsToList (key: value: "${key} = ${scalar value}\n") (
+                lib.filterAttrs (_: value: value != null) server
+              )
             )
           ) (set.services.stunnel.servers or { })
         );
