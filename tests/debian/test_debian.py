@@ -105,8 +105,8 @@ class PlainDebian(unittest.TestCase):
     def test_a_renewed_certificate_is_served(self):
         before = self.debian.python(CERTIFICATE)
         self.debian.renew_public_certificate()
-        end = time.monotonic() + 30
-        while (now := before) == before and time.monotonic() < end:
+        now, end = before, time.monotonic() + 30
+        while now == before and time.monotonic() < end:
             time.sleep(1)
             try:
                 now = self.debian.python(CERTIFICATE)
