@@ -8,6 +8,7 @@
 //! | `demo` | a whole site on this machine |
 //! | `admin` | the operator's verbs on the user database |
 //! | `site` | the site file: checked, shown, compared |
+//! | `plan` | the planner: from a demand to a site file |
 //! | `config`, `reference`, `pki`, `shell` | configuration files, reference pages, certificates, completion and manual |
 
 mod admin;
@@ -15,6 +16,7 @@ mod cli;
 mod config;
 mod demo;
 mod pki;
+mod plan;
 mod reference;
 mod role;
 mod run;
@@ -82,6 +84,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Config(command) => config::config(command),
         Command::Pki(command) => pki::pki(command),
         Command::Site(arguments) => site::site(arguments),
+        Command::Plan(arguments) => plan::plan(arguments),
         Command::Completion(arguments) => shell::completion(arguments),
         Command::Man(arguments) => shell::man(arguments),
     }

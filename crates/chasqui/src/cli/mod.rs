@@ -4,6 +4,8 @@
 //! `docs/reference/commands.md`, all of which come from here.
 
 mod admin;
+mod plan;
+mod simulate;
 mod site;
 
 use std::path::PathBuf;
@@ -13,6 +15,8 @@ pub use admin::{
     UserAddArguments, UserCommand, UserSetArguments,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
+pub use plan::{DemandArguments, PlanArguments, PlanCommand};
+pub use simulate::SimulateArguments;
 pub use site::{
     CompletionArguments, ConfigArguments, ConfigCommand, DemoArguments, IssueArguments, ManArguments,
     PkiArguments, PkiCommand, RoleInCertificate, SiteArguments, SiteCommand,
@@ -84,6 +88,12 @@ pub enum Command {
     Pki(PkiArguments),
     /// Check, show and compare site files: the one file from which every host of a site is built.
     Site(SiteArguments),
+    /// Plan a site: from how many people and how much mail to disks, servers and a site file.
+    ///
+    /// Prints load, storage, what each tier needs and where each number comes from, and how guests
+    /// are put on blades so that any one blade or chassis may fail. With --out it writes a site file
+    /// that `chasqui site check` accepts.
+    Plan(PlanArguments),
     /// Print the completion script of a shell.
     Completion(CompletionArguments),
     /// Print the manual page, or write the pages of all commands into a folder.
