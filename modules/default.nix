@@ -20,6 +20,7 @@
     ./platform/dns.nix
     ./platform/http.nix
     ./platform/reverse-proxy.nix
+    ./platform/pki.nix
     ./platform/syslog.nix
     ./platform/web.nix
     ./platform/database.nix

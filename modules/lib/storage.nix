@@ -64,7 +64,7 @@ let
   capacity = site: array: let a = site.arrays.${array}; in a.groups * (a.group_size - 2) * base.bytes a.drive_size;
   # The SSDs are mirrored, so half of them counts; five hundredths are left for LVM's own records.
   cacheCapacity =
-    cache: if cache == null then 0 else cache.count / 2 * (base.bytes cache.size / mib) / 100 * 95;
+    cache: if cache == null then 0 else cache.count / 2 * (base.bytes cache.size / mib) * 95 / 100;
 
   # A LUN's share of the cache, in MiB of whole extents (4 MiB).
   cacheShare =
@@ -214,6 +214,21 @@ let
     in
     listToAttrs (map volume (attrNames site.hosts.${host}.volumes));
 
+  # What the host's programs read of its volumes.
+  volumesDescription =
+    volumes:
+    json (
+      map (volume: {
+        inherit (volume)
+          device
+          filesystem
+          lun
+          mount
+          name
+          ;
+      }) volumes
+    );
+
   # multipath.conf: only LUNs are multipath devices, each under its name; all else is left alone.
   multipathConf =
     luns:
@@ -273,6 +288,7 @@ in
     portalsOf
     sanNetworks
     targetOf
+    volumesDescription
     volumesOf
     wwid
     ;

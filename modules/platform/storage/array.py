@@ -16,6 +16,7 @@ import time
 
 ISCSI_PORT = 3260
 BLANK = 16 * 1024 * 1024
+EXTENT = 4 * 1024 * 1024
 
 
 class Refused(Exception):
@@ -114,7 +115,7 @@ def create(array, args):
     for member in [array.stripe] + ([array.cache] if array.cache else []):
         run("pvcreate", "--yes", "--force", array.device(member))
     physical = [array.device(array.stripe)] + ([array.device(array.cache)] if array.cache else [])
-    run("vgcreate", array.volume_group, *physical)
+    run("vgcreate", "--physicalextentsize", f"{EXTENT}b", array.volume_group, *physical)
     volumes(array)
     print("parity is being written meanwhile; until it is done the array is slower")
     if args.wait:
@@ -145,14 +146,19 @@ def volumes(array):
         if lun["name"] in present:
             continue
         group, name = array.volume_group, lun["name"]
-        run("lvcreate", "--yes", "--wipesignatures", "y", "--name", name, "--size", f"{lun['size']}b", group, array.device(array.stripe))
+        made = ("lvcreate", "--yes", "--wipesignatures", "y", "--name")
+        run(*made, name, "--extents", extents(lun["size"]), group, array.device(array.stripe))
         if array.cache and lun["cache"]:
-            run("lvcreate", "--yes", "--wipesignatures", "y", "--name", f"{name}-cache", "--size", f"{lun['cache']}b", group,
-                array.device(array.cache))
+            run(*made, f"{name}-cache", "--extents", extents(lun["cache"]), group, array.device(array.cache))
             run("lvconvert", "--yes", "--type", "cache", "--cachevol", f"{name}-cache", "--cachemode", "writeback", f"{group}/{name}")
         # The host formats a LUN only if it begins blank.
         with open(f"/dev/{group}/{name}", "r+b") as file:
             file.write(bytes(BLANK))
+
+
+def extents(octets):
+    """How many pieces of a volume group hold so many octets."""
+    return str(-(-octets // EXTENT))
 
 
 def progress(array):
@@ -185,18 +191,19 @@ def owns(array, args):
 
 def assemble(array, args, *update):
     """Assembles what is not running. Lost drives do not keep it from starting; two a group may be lost."""
+    wait(array, args.patience)
     for member in array.members:
-        if array.is_active(member):
-            continue
-        command = ["mdadm", "--assemble", f"--config={array.conf}", f"--homehost={array.host}", *update, array.device(member)]
-        # A shelf may take its time; drives that then are still missing are missed.
-        for attempt in range(args.patience):
-            if run(*command, "--no-degraded", check=False, quiet=True).returncode == 0:
-                break
-            time.sleep(1)
-        else:
-            run(*command, "--run", quiet=True)
-        print(f"started {array.device(member)}")
+        if not array.is_active(member):
+            run("mdadm", "--assemble", f"--config={array.conf}", f"--homehost={array.host}", "--run", *update, array.device(member), quiet=True)
+            print(f"started {array.device(member)}")
+
+
+def wait(array, patience):
+    """Waits for drives that are not there yet. A shelf may take its time; what then is still missing is missed."""
+    for _ in range(patience):
+        if all(pathlib.Path(drive).is_block_device() for member in array.bases for drive in member["drives"]):
+            return
+        time.sleep(1)
 
 
 def start(array, args):
@@ -217,7 +224,8 @@ def start(array, args):
 
 def stop(array, args):
     """Hides the volumes and stops the array; what the cache holds stays in the cache, which moves along with the drives."""
-    run("vgchange", "--activate", "n", array.volume_group, check=False, quiet=True)
+    if array.is_active(array.stripe):
+        run("vgchange", "--activate", "n", array.volume_group, quiet=True)
     for member in [array.stripe] + array.bases:
         if array.is_active(member):
             run("mdadm", "--stop", array.device(member), quiet=True)
