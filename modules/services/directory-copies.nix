@@ -126,13 +126,13 @@ in
           StandardError = "journal";
           RuntimeMaxSec = 300;
           PrivateNetwork = true;
-          # The client says which state it has; if that is the state of now, it is told nothing.
+          # The client says which state it has; if that is the state of now, it is told so.
           ExecStart = pkgs.writeShellScript "chasqui-directory-give" ''
             set -eu
             umask 077
             read -r -t 10 has || exit 0
             now=$(${sqlite} -readonly ${database} "${state}")
-            [ "$has" != "$now" ] || exit 0
+            [ "$has" != "$now" ] || { echo unchanged; exit 0; }
             work=$(${coreutils "mktemp"} -d)
             trap '${coreutils "rm"} -rf "$work"' EXIT
             ${sqlite} ${database} "VACUUM INTO '$work/copy'"
@@ -178,7 +178,8 @@ in
             printf '%s\n' "$has" | ${lib.getExe pkgs.openssl} s_client -quiet -verify_quiet -verify_return_error \
               -connect ${copies.from}:${toString copies.port} -servername ${copies.from} -verify_hostname ${copies.from} \
               -CAfile "$CREDENTIALS_DIRECTORY/ca.crt" -cert "$CREDENTIALS_DIRECTORY/host.crt" -key "$CREDENTIALS_DIRECTORY/host.key" >"$work/copy"
-            [ -s "$work/copy" ] || exit 0
+            [ "$(${coreutils "head"} -c 10 "$work/copy" | ${coreutils "tr"} -d '\0')" != unchanged ] || exit 0
+            [ -s "$work/copy" ] || { echo "${copies.from} gave no copy; its journal says why" >&2; exit 1; }
             whole=$(${sqlite} -readonly "$work/copy" "PRAGMA integrity_check")
             [ "$whole" = ok ] || { echo "the copy from ${copies.from} is not whole: $whole" >&2; exit 1; }
             ${sqlite} -cmd ".timeout 20000" ${database} ".restore $work/copy"

@@ -52,7 +52,7 @@ let
     in
     if generated == [ ] then package name else file name (builtins.head generated).text;
 
-  script = name: text: file name "#!/bin/sh\n${text}";
+  script = name: text: file name "#!/bin/bash\n${text}";
   # A script `NAME` in a package: `PACKAGE/bin/NAME`. The package is the script's own file, which has nothing below it.
   scriptPackage =
     name: text:

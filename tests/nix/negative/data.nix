@@ -1,4 +1,4 @@
-# The database cluster, LDAP, and monitoring.
+# The database cluster, LDAP, the directory's copies, and monitoring.
 {
   lab,
   change,
@@ -61,6 +61,18 @@ in
     host = "data1";
     modules = [ { chasqui.ldap.tls.key = inStore; } ];
     fails = "chasqui.ldap.tls: a path lies in the Nix store";
+  }
+  {
+    name = "a directory server that gives and takes copies is refused";
+    host = "service1";
+    modules = [ { services.chasqui.directory.copies.from = "service2.lab.internal"; } ];
+    fails = "services.chasqui.directory.copies: this host cannot both give copies";
+  }
+  {
+    name = "the key of the directory's copies in the store is refused";
+    host = "service1";
+    modules = [ { services.chasqui.directory.copies.tls.key = inStore; } ];
+    fails = "services.chasqui.directory.copies.tls: a path lies in the Nix store";
   }
   {
     name = "metrics of a host without an address are refused";
