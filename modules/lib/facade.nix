@@ -43,10 +43,17 @@ let
       let
         n = site.networks.${network};
       in
-      n.kind == "service" && n.datacenter == dc && n.over == [ ] && lib.prefixOfAddress site network address != null
+      n.kind == "service"
+      && n.datacenter == dc
+      && n.over == [ ]
+      && lib.prefixOfAddress site network address != null
     ) null (attrNames site.networks);
 
-  entriesIn = site: dc: filter (name: (site.publish.${name}.at.${dc} or { facade = [ ]; }).facade != [ ]) (attrNames site.publish);
+  entriesIn =
+    site: dc:
+    filter (name: (site.publish.${name}.at.${dc} or { facade = [ ]; }).facade != [ ]) (
+      attrNames site.publish
+    );
 
   virtualServersOf =
     site: dc: name:
@@ -57,7 +64,9 @@ let
         let
           family = lib.family address;
           network = networkOf site dc address;
-          hosts = filter (host: network != null && lib.address site host network family != null) (lib.hostsWithIn site dc entry.role);
+          hosts = filter (host: network != null && lib.address site host network family != null) (
+            lib.hostsWithIn site dc entry.role
+          );
         in
         {
           name = "${name}-${protocol}-${toString port}-${address}";
@@ -81,7 +90,8 @@ let
         };
     in
     concatMap (
-      address: map (port: server "tcp" port address) entry.tcp ++ map (port: server "udp" port address) entry.udp
+      address:
+      map (port: server "tcp" port address) entry.tcp ++ map (port: server "udp" port address) entry.udp
     ) entry.at.${dc}.facade;
 
   # ---- text ----
@@ -95,7 +105,15 @@ let
     smtp = check: block "SMTP_CHECK" (timing check ++ [ "helo_name ${check.helo}" ]);
     tcp = check: block "TCP_CHECK" (timing check);
     udp = check: block "UDP_CHECK" (timing check);
-    dns = check: block "DNS_CHECK" (timing check ++ [ "type SOA" "name ${check.zone}" ]);
+    dns =
+      check:
+      block "DNS_CHECK" (
+        timing check
+        ++ [
+          "type SOA"
+          "name ${check.zone}"
+        ]
+      );
     none = _: [ ];
   };
 
@@ -104,7 +122,12 @@ let
     typed: server: host: real:
     block "MISC_CHECK" [
       "misc_path \"${typed.shareProgram} ${host} ${real.address} ${toString server.port} ${toString real.weight} ${
-        if server.protocol == "udp" then "udp" else if server.greeting == null then "tcp" else server.greeting
+        if server.protocol == "udp" then
+          "udp"
+        else if server.greeting == null then
+          "tcp"
+        else
+          server.greeting
       }\""
       "misc_timeout ${toString (typed.check.timeout + 2)}"
       "misc_dynamic"
@@ -135,8 +158,12 @@ let
         "protocol ${if server.protocol == "udp" then "UDP" else "TCP"}"
       ]
       ++ base.optional (server.persistence != null) "persistence_timeout ${toString server.persistence}"
-      ++ base.optional (server.sorryServer != null) "sorry_server ${server.sorryServer.address} ${toString server.sorryServer.port}"
-      ++ concatMap (host: realServer typed server host server.realServers.${host}) (attrNames server.realServers)
+      ++ base.optional (
+        server.sorryServer != null
+      ) "sorry_server ${server.sorryServer.address} ${toString server.sorryServer.port}"
+      ++ concatMap (host: realServer typed server host server.realServers.${host}) (
+        attrNames server.realServers
+      )
     );
 in
 {
@@ -192,7 +219,9 @@ in
           value = lib.vrrp.instance site host {
             inherit network addresses;
             id = lib.vrid "facade" + i;
-            members = filter (other: elem network (lib.networksOf site other)) (lib.hostsWithIn site dc "facade");
+            members = filter (other: elem network (lib.networksOf site other)) (
+              lib.hostsWithIn site dc "facade"
+            );
             first = i;
             group = "facade-${toString (i + 1)}";
           };
@@ -206,6 +235,8 @@ in
     typed:
     builtins.concatStringsSep "\n" (
       [ "# From the site file; a change there changes this file.\n" ]
-      ++ map (name: base.lines (virtualServer typed typed.virtualServers.${name})) (attrNames typed.virtualServers)
+      ++ map (name: base.lines (virtualServer typed typed.virtualServers.${name})) (
+        attrNames typed.virtualServers
+      )
     );
 }

@@ -20,7 +20,9 @@ let
   saddr = family: if family == 6 then "ip6 saddr" else "ip saddr";
   daddr = family: if family == 6 then "ip6 daddr" else "ip daddr";
   # nftables takes comments of at most 128 octets.
-  comment = text: "comment ${quoted (builtins.substring 0 127 (builtins.replaceStrings [ "\"" ] [ "'" ] text))}";
+  comment =
+    text:
+    "comment ${quoted (builtins.substring 0 127 (builtins.replaceStrings [ "\"" ] [ "'" ] text))}";
 
   # A set of addresses of one family, nothing if it has none.
   addressSet =
@@ -41,19 +43,29 @@ let
         "  flags interval"
         "  elements = {"
       ]
-      ++ map (element: "    ${element.address},${base.optionalString (element.comment != "") " # ${element.comment}"}") own
+      ++ map (
+        element:
+        "    ${element.address},${base.optionalString (element.comment != "") " # ${element.comment}"}"
+      ) own
       ++ [
         "  }"
         "}"
       ]
     );
-  addressSets = sources: concatMap (source: [ (addressSet 4 source) (addressSet 6 source) ]) sources;
-  deviceSet = name: devices: [
-    "set ${name} {"
-    "  type ifname"
-  ]
-  ++ base.optional (devices != [ ]) "  elements = ${braces (map quoted devices)}"
-  ++ [ "}" ];
+  addressSets =
+    sources:
+    concatMap (source: [
+      (addressSet 4 source)
+      (addressSet 6 source)
+    ]) sources;
+  deviceSet =
+    name: devices:
+    [
+      "set ${name} {"
+      "  type ifname"
+    ]
+    ++ base.optional (devices != [ ]) "  elements = ${braces (map quoted devices)}"
+    ++ [ "}" ];
 
   # One match for each protocol that a rule names.
   ports =
@@ -74,10 +86,18 @@ let
           [ "ip saddr @knocked " ]
         else
           map (family: "${saddr family} @${source.set}${toString family} ") (
-            filter (family: of family source.elements != [ ]) [ 4 6 ]
+            filter (family: of family source.elements != [ ]) [
+              4
+              6
+            ]
           );
     in
-    concatMap (source: concatMap (match: map (port: "${match}${port} accept ${comment rule.name}") (ports rule)) (matches source)) rule.sources;
+    concatMap (
+      source:
+      concatMap (match: map (port: "${match}${port} accept ${comment rule.name}") (ports rule)) (
+        matches source
+      )
+    ) rule.sources;
 
   neighbours = [
     "# What IPv6 cannot be without, from the same wire only (RFC 4890 §4.4.1, §4.4.3)."
@@ -111,17 +131,24 @@ let
       ]
       ++ base.optionals (typed.forward != null) (bogonRules typed.forward)
       ++ base.optionals (typed.untracked != [ ]) (
-        [ "# The balancer sees one half of each of these connections; the servers track them." ] ++ untracked 4 ++ untracked 6
+        [ "# The balancer sees one half of each of these connections; the servers track them." ]
+        ++ untracked 4
+        ++ untracked 6
       )
     );
   bogonRules =
     forward:
     let
-      sets = filter (family: builtins.any (range: lib.family range == family) forward.bogons) [ 4 6 ];
+      sets = filter (family: builtins.any (range: lib.family range == family) forward.bogons) [
+        4
+        6
+      ];
     in
     base.optionals (forward.outside != [ ] && sets != [ ]) (
       [ "# The internet has no such addresses (RFC 6890)." ]
-      ++ map (family: "iifname @${head forward.outside} ${saddr family} @bogons${toString family} jump refused") sets
+      ++ map (
+        family: "iifname @${head forward.outside} ${saddr family} @bogons${toString family} jump refused"
+      ) sets
     );
 
   input =
@@ -167,7 +194,10 @@ let
   entranceRules =
     entrance:
     [ "# ${entrance.name}" ]
-    ++ map (address: "${daddr (lib.family address)} ${address} udp dport ${braces (map toString entrance.udp)} accept ${comment entrance.name}") entrance.addresses;
+    ++ map (
+      address:
+      "${daddr (lib.family address)} ${address} udp dport ${braces (map toString entrance.udp)} accept ${comment entrance.name}"
+    ) entrance.addresses;
 
   # Rules for the same hosts share a set, which has the first one's name.
   egressSource =
@@ -186,7 +216,15 @@ let
     let
       hasOutside = forward.outside != [ ];
       outside = "@${head forward.outside}";
-      toOutside = concatStringsSep " " (if hasOutside then [ "oifname" outside ] else [ ]);
+      toOutside = concatStringsSep " " (
+        if hasOutside then
+          [
+            "oifname"
+            outside
+          ]
+        else
+          [ ]
+      );
     in
     chain "forward" (
       [
@@ -206,9 +244,17 @@ let
           ""
           "# Management is reached by administrators who came in through the VPN, and by nobody else (E2). Who did is on record."
         ]
-        ++ concatMap (family: [
-          "iifname @administrators oifname @management ${saddr family} @people${toString family} log prefix \"chasqui-admin: \" level info accept"
-        ]) (filter (family: of family forward.administrators != [ ]) [ 4 6 ])
+        ++
+          concatMap
+            (family: [
+              "iifname @administrators oifname @management ${saddr family} @people${toString family} log prefix \"chasqui-admin: \" level info accept"
+            ])
+            (
+              filter (family: of family forward.administrators != [ ]) [
+                4
+                6
+              ]
+            )
       )
       ++ [
         "iifname @management jump refused"
@@ -248,7 +294,10 @@ let
           "# Hosts answer administrators by the entrance that these came through."
         ]
         ++ map (family: "${saddr family} @people${toString family} oifname @management masquerade") (
-          filter (family: of family forward.administrators != [ ]) [ 4 6 ]
+          filter (family: of family forward.administrators != [ ]) [
+            4
+            6
+          ]
         )
       )
     );
@@ -271,13 +320,20 @@ let
           {
             set = "bogons";
             comment = "never sent from on the internet";
-            elements = map (address: { inherit address; comment = ""; }) forward.bogons;
+            elements = map (address: {
+              inherit address;
+              comment = "";
+            }) forward.bogons;
           }
         ]
         ++ addressSets (base.unique (map source forward.egress));
       chains = [
-        (base.optionals (forward.outside != [ ]) (chain "published" (concatMap publishedRules forward.published)))
-        (base.optionals (forward.entrances != [ ]) (chain "entrances" (concatMap entranceRules forward.entrances)))
+        (base.optionals (forward.outside != [ ]) (
+          chain "published" (concatMap publishedRules forward.published)
+        ))
+        (base.optionals (forward.entrances != [ ]) (
+          chain "entrances" (concatMap entranceRules forward.entrances)
+        ))
         (base.optionals (forward.outside != [ ]) (
           chain "egress" (
             egressRules
@@ -295,7 +351,9 @@ let
   refused =
     typed:
     chain "refused" (
-      base.optional (typed.logRate != null) "limit rate ${typed.logRate} log prefix \"chasqui-refused: \" level info"
+      base.optional (
+        typed.logRate != null
+      ) "limit rate ${typed.logRate} log prefix \"chasqui-refused: \" level info"
       ++ [ "counter drop" ]
     );
 
@@ -304,11 +362,15 @@ let
     addressSets (
       map (group: head group) (
         builtins.attrValues (
-          builtins.groupBy (source: source.set) (filter (source: source ? elements) (concatMap (rule: rule.sources) openings))
+          builtins.groupBy (source: source.set) (
+            filter (source: source ? elements) (concatMap (rule: rule.sources) openings)
+          )
         )
       )
     );
-  usesKnock = openings: builtins.any (rule: builtins.any (source: source.set or "" == "knocked") rule.sources) openings;
+  usesKnock =
+    openings:
+    builtins.any (rule: builtins.any (source: source.set or "" == "knocked") rule.sources) openings;
 in
 {
   # `typed` is `{ openings, antiSpoof, untracked, logRate, forward }`: the rules of `openingRules`; whether sources are checked; addresses

@@ -20,7 +20,8 @@ let
   # Whether every address of a prefix lies in another.
   within =
     outer: inner:
-    lib.prefixLength outer <= lib.prefixLength inner && lib.contains outer (head (base.splitOn "/" inner));
+    lib.prefixLength outer <= lib.prefixLength inner
+    && lib.contains outer (head (base.splitOn "/" inner));
   # An interval set takes nothing twice.
   disjoint =
     elements:
@@ -30,7 +31,9 @@ let
     in
     filter (
       element:
-      !(builtins.any (other: other.address != element.address && within other.address element.address) prefixes)
+      !(builtins.any (
+        other: other.address != element.address && within other.address element.address
+      ) prefixes)
     ) once;
 
   hostElements = site: host: map (named host) (lib.serviceAddresses site host);
@@ -43,7 +46,12 @@ let
       parts = match "(role|network|kind):(.*)" from;
       kind = head parts;
       value = builtins.elemAt parts 1;
-      needsSite = result: if site == null then throw "chasqui.openings.${name}.from: `${from}' needs a site file; set chasqui.site.file, or name addresses" else result;
+      needsSite =
+        result:
+        if site == null then
+          throw "chasqui.openings.${name}.from: `${from}' needs a site file; set chasqui.site.file, or name addresses"
+        else
+          result;
       prefixes = network: map (named network) site.networks.${network}.prefixes;
     in
     if from == "any" then
@@ -76,14 +84,22 @@ let
   publishedRules =
     site: host: name: opening:
     if site == null then
-      [ { inherit name; inherit (opening) tcp udp protocols; sources = [ { any = true; } ]; } ]
+      [
+        {
+          inherit name;
+          inherit (opening) tcp udp protocols;
+          sources = [ { any = true; } ];
+        }
+      ]
     else
       concatMap (
         entry:
         let
           tcp = filter (port: elem port entry.tcp) opening.tcp;
           udp = filter (port: elem port entry.udp) opening.udp;
-          balancers = base.optionals (entry.here.facade != [ ]) (lib.hostsWithIn site (lib.datacenterOf site host) "facade");
+          balancers = base.optionals (entry.here.facade != [ ]) (
+            lib.hostsWithIn site (lib.datacenterOf site host) "facade"
+          );
         in
         base.optional (tcp ++ udp != [ ]) {
           name = "${name}, published as ${entry.name}";
@@ -110,7 +126,10 @@ let
       let
         same = filter (source: source.set or null == set) sources;
       in
-      (head same) // base.optionalAttrs (head same ? elements) { elements = disjoint (concatMap (source: source.elements) same); }
+      (head same)
+      // base.optionalAttrs (head same ? elements) {
+        elements = disjoint (concatMap (source: source.elements) same);
+      }
     ) (base.unique (map (source: source.set) (filter (source: source ? set) sources)));
 
   openingRules =
@@ -134,7 +153,10 @@ let
 
   isMesh = site: network: site.networks.${network}.over != [ ];
   hasAdministrators =
-    site: network: builtins.any (person: site.administrators.${person}.addresses ? ${network}) (attrNames site.administrators);
+    site: network:
+    builtins.any (person: site.administrators.${person}.addresses ? ${network}) (
+      attrNames site.administrators
+    );
   zoneOf =
     site: network:
     if !(isMesh site network) then
@@ -149,7 +171,11 @@ let
       filter (network: zoneOf site network == zone) (lib.networksOf site host)
     );
 
-  networksIn = site: dc: kind: filter (network: site.networks.${network}.datacenter == dc && !(isMesh site network)) (lib.networksOfKind site kind);
+  networksIn =
+    site: dc: kind:
+    filter (network: site.networks.${network}.datacenter == dc && !(isMesh site network)) (
+      lib.networksOfKind site kind
+    );
 
   # Ranges that the internet never sends from (RFC 6890), less those that the site itself has outside.
   bogons = [
@@ -177,7 +203,10 @@ let
     {
       name = "names";
       role = null;
-      tcp = [ 53 853 ];
+      tcp = [
+        53
+        853
+      ];
       udp = [ 53 ];
     }
     {
@@ -189,13 +218,21 @@ let
     {
       name = "web";
       role = null;
-      tcp = [ 80 443 ];
+      tcp = [
+        80
+        443
+      ];
       udp = [ ];
     }
   ];
 in
 {
-  inherit disjoint openingRules zoneOf within;
+  inherit
+    disjoint
+    openingRules
+    zoneOf
+    within
+    ;
 
   # The zones, and what may go from one to the other.
   fromSite =
@@ -205,19 +242,44 @@ in
       isFirewall = lib.hasRole site host "firewall";
       isRouter = lib.hasRole site host "router";
       isEntrance = lib.hasRole site host "vpn";
-      zones = base.genAttrs [ "uplink" "public" "service" "storage" "management" "administrators" "mesh" ] (devicesIn site host);
-      outside = if isFirewall then [ "uplink" ] else if isRouter then [ "public" ] else [ ];
+      zones = base.genAttrs [
+        "uplink"
+        "public"
+        "service"
+        "storage"
+        "management"
+        "administrators"
+        "mesh"
+      ] (devicesIn site host);
+      outside =
+        if isFirewall then
+          [ "uplink" ]
+        else if isRouter then
+          [ "public" ]
+        else
+          [ ];
       inside = base.optional isFirewall "public" ++ base.optional isRouter "service";
-      outsideNetworks = filter (network: elem (zoneOf site network) (outside ++ [ "public" ])) (lib.networksOf site host);
+      outsideNetworks = filter (network: elem (zoneOf site network) (outside ++ [ "public" ])) (
+        lib.networksOf site host
+      );
       ownPrefixes = concatMap (network: site.networks.${network}.prefixes) outsideNetworks;
 
       serviceHosts =
         role:
         filter (other: role == null || lib.hasRole site other role) (
-          filter (other: builtins.any (network: elem network (lib.networksOf site other)) (networksIn site dc "service")) (lib.hostsIn site dc)
+          filter (
+            other:
+            builtins.any (network: elem network (lib.networksOf site other)) (networksIn site dc "service")
+          ) (lib.hostsIn site dc)
         );
-      behindRouter = role: concatMap (other: map (named other) (concatMap (lib.addressesOn site other) (networksIn site dc "service"))) (serviceHosts role);
-      behindFirewall = concatMap (network: map (named network) site.networks.${network}.prefixes) (networksIn site dc "public");
+      behindRouter =
+        role:
+        concatMap (
+          other: map (named other) (concatMap (lib.addressesOn site other) (networksIn site dc "service"))
+        ) (serviceHosts role);
+      behindFirewall = concatMap (network: map (named network) site.networks.${network}.prefixes) (
+        networksIn site dc "public"
+      );
 
       # VPN entrances behind this firewall, and the addresses at which they are reached.
       entrances = base.optionals isFirewall (
@@ -227,7 +289,9 @@ in
             network:
             let
               mesh = site.networks.${network};
-              addresses = concatMap (lib.addressesOn site other) (filter (under: site.networks.${under}.kind == "public") mesh.over);
+              addresses = concatMap (lib.addressesOn site other) (
+                filter (under: site.networks.${under}.kind == "public") mesh.over
+              );
             in
             base.optional (hasAdministrators site network && isMesh site network && addresses != [ ]) {
               name = "${network} at ${other}";
@@ -239,7 +303,12 @@ in
       );
     in
     {
-      inherit zones outside inside entrances;
+      inherit
+        zones
+        outside
+        inside
+        entrances
+        ;
       forwarding = isFirewall || isRouter || isEntrance;
       translated = isRouter;
       published = base.optionals (isFirewall || isRouter) (
@@ -250,7 +319,13 @@ in
           in
           base.optional (entry.at ? ${dc}) {
             inherit name;
-            inherit (entry) role names tcp udp from;
+            inherit (entry)
+              role
+              names
+              tcp
+              udp
+              from
+              ;
             addresses = entry.at.${dc}.public;
           }
         ) (attrNames site.publish)
@@ -258,17 +333,24 @@ in
       egress = base.optionals (isFirewall || isRouter) (
         map (rule: {
           inherit (rule) name tcp udp;
-          from = disjoint (base.optionals isRouter (behindRouter rule.role) ++ base.optionals isFirewall behindFirewall);
+          from = disjoint (
+            base.optionals isRouter (behindRouter rule.role) ++ base.optionals isFirewall behindFirewall
+          );
         }) egressRules
       );
       administrators = concatLists (
         base.optionals (zones.administrators != [ ]) (
           base.mapAttrsToList (
             person: said:
-            map (named person) (concatMap (network: said.addresses.${network} or [ ]) (lib.networksOf site host))
+            map (named person) (
+              concatMap (network: said.addresses.${network} or [ ]) (lib.networksOf site host)
+            )
           ) site.administrators
         )
       );
-      bogons = filter (range: !(builtins.any (prefix: lib.family range == lib.family prefix && within range prefix) ownPrefixes)) bogons;
+      bogons = filter (
+        range:
+        !(builtins.any (prefix: lib.family range == lib.family prefix && within range prefix) ownPrefixes)
+      ) bogons;
     };
 }

@@ -37,12 +37,16 @@ let
 
   networksIn =
     site: dc: kind:
-    filter (network: site.networks.${network}.datacenter == dc && site.networks.${network}.over == [ ]) (lib.networksOfKind site kind);
+    filter (
+      network: site.networks.${network}.datacenter == dc && site.networks.${network}.over == [ ]
+    ) (lib.networksOfKind site kind);
   # A host's first address in the service networks of its data centre.
   serviceAddress =
     site: host: family:
     base.findFirst (text: text != null) null (
-      map (network: lib.address site host network family) (networksIn site (lib.datacenterOf site host) "service")
+      map (network: lib.address site host network family) (
+        networksIn site (lib.datacenterOf site host) "service"
+      )
     );
 
   # The targets of an entry, and how its public addresses are spread over them.
@@ -56,7 +60,9 @@ let
         let
           public = ofFamily family at.public;
           balanced = ofFamily family at.facade;
-          servers = filter (host: serviceAddress site host family != null) (lib.hostsWithIn site dc entry.role);
+          servers = filter (host: serviceAddress site host family != null) (
+            lib.hostsWithIn site dc entry.role
+          );
           targets =
             if at.facade != [ ] then
               map (address: {
@@ -72,7 +78,12 @@ let
               }) servers;
         in
         base.optional (public != [ ]) {
-          inherit name family public targets;
+          inherit
+            name
+            family
+            public
+            targets
+            ;
           inherit (entry) tcp udp;
           # A balancer's addresses share all of the connections; without balancers each public address has its own server.
           spread = at.facade != [ ];
@@ -83,8 +94,6 @@ let
   # ---- text ----
 
   chainName = entry: "${identifier entry.name}${toString entry.family}";
-  # The targets in the order in which the i-th public address tries them.
-  turn = targets: i: genList (k: elemAt targets (mod (i + k) (length targets))) (length targets);
   mod = a: b: a - b * (a / b);
 
   # The maps of an entry: `{ name, type, elements = [ { key, target } ] }`.
@@ -102,7 +111,11 @@ let
         {
           name = "${chainName entry}_targets";
           type = "typeof numgen inc mod 2 : ${w.header} daddr";
-          lookup = k: "jhash ${w.header} saddr . th sport mod ${toString n} seed 0x43686173${base.optionalString (k > 0) " offset ${toString k}"}";
+          lookup =
+            k:
+            "jhash ${w.header} saddr . th sport mod ${toString n} seed 0x43686173${
+              base.optionalString (k > 0) " offset ${toString k}"
+            }";
           turns = n;
           # Twice around, so that every turn finds the ones that follow.
           elements = genList (i: {
@@ -124,7 +137,7 @@ let
       }) n;
 
   mapText =
-    entry: m:
+    m:
     let
       active = filter (element: !element.target.drain) m.elements;
     in
@@ -136,7 +149,9 @@ let
       [ "  elements = {" ]
       ++ map (
         element:
-        "    ${element.key} : ${element.target.address},${base.optionalString (element.target.name != element.target.address) " # ${element.target.name}"}"
+        "    ${element.key} : ${element.target.address},${
+              base.optionalString (element.target.name != element.target.address) " # ${element.target.name}"
+            }"
       ) active
       ++ [ "  }" ]
     )
@@ -160,19 +175,31 @@ let
     )
     ++ [ "}" ];
 
-  hook = name: kind: lines: [ "chain ${name} {" "  ${kind}" ] ++ indent lines ++ [ "}" ];
-  blocks = texts: builtins.concatStringsSep "\n" (map base.lines (filter (lines: lines != [ ]) texts));
+  hook =
+    name: kind: lines:
+    [
+      "chain ${name} {"
+      "  ${kind}"
+    ]
+    ++ indent lines
+    ++ [ "}" ];
+  blocks =
+    texts: builtins.concatStringsSep "\n" (map base.lines (filter (lines: lines != [ ]) texts));
 in
 {
   fromSite =
     site: host:
     let
       dc = lib.datacenterOf site host;
-      devices = kind: filter (device: device != null) (map (lib.network.deviceOn site host) (networksIn site dc kind));
+      devices =
+        kind:
+        filter (device: device != null) (map (lib.network.deviceOn site host) (networksIn site dc kind));
       egress = site.datacenters.${dc}.egress;
     in
     {
-      translations = concatMap (translationsOf site dc) (filter (name: site.publish.${name}.at ? ${dc}) (attrNames site.publish));
+      translations = concatMap (translationsOf site dc) (
+        filter (name: site.publish.${name}.at ? ${dc}) (attrNames site.publish)
+      );
       egress = base.optional (egress != null) egress;
       inside = {
         devices = devices "service";
@@ -195,24 +222,31 @@ in
           prefixes = ofFamily family typed.inside.prefixes;
           devices = braces (map (device: "\"${device}\"") typed.inside.devices);
         in
-        base.optional (prefixes != [ ] && typed.inside.devices != [ ])
-          "${w.header} saddr ${braces prefixes} oifname != ${devices} snat ${w.header} to ${address}"
+        base.optional (
+          prefixes != [ ] && typed.inside.devices != [ ]
+        ) "${w.header} saddr ${braces prefixes} oifname != ${devices} snat ${w.header} to ${address}"
       ) typed.egress;
-      hairpins = map (
-        family:
-        let
-          w = words family;
-          prefixes = ofFamily family typed.inside.prefixes;
-        in
-        base.optional (prefixes != [ ]) "${w.header} saddr ${braces prefixes} ct status dnat masquerade"
-      ) [ 4 6 ];
+      hairpins =
+        map
+          (
+            family:
+            let
+              w = words family;
+              prefixes = ofFamily family typed.inside.prefixes;
+            in
+            base.optional (prefixes != [ ]) "${w.header} saddr ${braces prefixes} ct status dnat masquerade"
+          )
+          [
+            4
+            6
+          ];
     in
     blocks (
       [ [ "# From the site file; a change there changes this file." ] ]
-      ++ concatMap (
-        entry:
-        [ ([ "# ${entry.name}" ] ++ base.flatten (map (mapText entry) (mapsOf entry))) (entryChain entry) ]
-      ) served
+      ++ concatMap (entry: [
+        ([ "# ${entry.name}" ] ++ base.flatten (map mapText (mapsOf entry)))
+        (entryChain entry)
+      ]) served
       ++ [
         (hook "prerouting" "type nat hook prerouting priority dstnat; policy accept;" (
           concatMap (entry: map (match: "${match} goto ${chainName entry}") (matches entry)) served
@@ -229,7 +263,9 @@ in
             entry:
             map (
               match:
-              "${match} reject${base.optionalString (builtins.match ".*tcp dport.*" match != null) " with tcp reset"}"
+              "${match} reject${
+                base.optionalString (builtins.match ".*tcp dport.*" match != null) " with tcp reset"
+              }"
             ) (matches entry)
           ) typed.translations
         ))
@@ -247,7 +283,9 @@ in
             m:
             map (
               element:
-              "${element.target.name} ${toString entry.family} ${m.name} ${element.key} ${element.target.address} ${if element.target.drain then "on" else "off"}"
+              "${element.target.name} ${toString entry.family} ${m.name} ${element.key} ${element.target.address} ${
+                if element.target.drain then "on" else "off"
+              }"
             ) m.elements
           ) (mapsOf entry)
         ) typed.translations
@@ -259,7 +297,10 @@ in
     site: host:
     let
       dc = lib.datacenterOf site host;
-      roles = filter (lib.hasRole site host) [ "firewall" "router" ];
+      roles = filter (lib.hasRole site host) [
+        "firewall"
+        "router"
+      ];
       networks = filter (network: site.networks.${network}.over == [ ]) (lib.networksOf site host);
       held =
         what: id: role: network: addresses:
@@ -281,16 +322,23 @@ in
         )
       ) networks;
       uplinks = concatMap (
-        network: base.optionals (elem "firewall" roles) (held "uplink" (lib.vrid "gateway") "firewall" network site.networks.${network}.shared)
+        network:
+        base.optionals (elem "firewall" roles) (
+          held "uplink" (lib.vrid "gateway") "firewall" network site.networks.${network}.shared
+        )
       ) (filter (network: site.networks.${network}.kind == "uplink") networks);
       # The published addresses lie on the public network's side; a router that is the firewall too may have the uplink only.
-      outer = base.findFirst (network: site.networks.${network}.kind == "public") (
-        base.findFirst (network: site.networks.${network}.kind == "uplink") null networks
-      ) networks;
+      outer = base.findFirst (network: site.networks.${network}.kind == "public") (base.findFirst (
+        network: site.networks.${network}.kind == "uplink"
+      ) null networks) networks;
       published =
-        concatMap (name: (site.publish.${name}.at.${dc} or { public = [ ]; }).public) (attrNames site.publish)
+        concatMap (name: (site.publish.${name}.at.${dc} or { public = [ ]; }).public) (
+          attrNames site.publish
+        )
         ++ base.optional (site.datacenters.${dc}.egress != null) site.datacenters.${dc}.egress;
-      public = base.optionals (elem "router" roles && outer != null) (held "public" (lib.vrid "public") "router" outer (base.unique published));
+      public = base.optionals (elem "router" roles && outer != null) (
+        held "public" (lib.vrid "public") "router" outer (base.unique published)
+      );
     in
     builtins.listToAttrs (gateways ++ uplinks ++ public);
 }

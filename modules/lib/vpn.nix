@@ -15,7 +15,8 @@ let
     ;
   inherit (lib) base;
 
-  meshesOf = site: host: filter (network: site.networks.${network}.over != [ ]) (lib.networksOf site host);
+  meshesOf =
+    site: host: filter (network: site.networks.${network}.over != [ ]) (lib.networksOf site host);
   membersOf = site: network: filter (host: elem network (lib.networksOf site host)) (lib.hosts site);
 
   withLength = text: "${text}/${if lib.isIPv6 text then "128" else "32"}";
@@ -33,7 +34,8 @@ let
     site: network: one: other:
     let
       under = commonNetwork site network one other;
-      both = family: lib.address site one under family != null && lib.address site other under family != null;
+      both =
+        family: lib.address site one under family != null && lib.address site other under family != null;
     in
     if under == null then
       null
@@ -49,14 +51,21 @@ let
     site: network:
     let
       m = site.networks.${network};
-      wires = map (under: if site.networks.${under}.mtu == null then 1500 else site.networks.${under}.mtu) m.over;
+      wires = map (
+        under: if site.networks.${under}.mtu == null then 1500 else site.networks.${under}.mtu
+      ) m.over;
     in
-    if m.mtu != null then m.mtu else builtins.foldl' (a: b: if b < a then b else a) (head wires) wires - 80;
+    if m.mtu != null then
+      m.mtu
+    else
+      builtins.foldl' (a: b: if b < a then b else a) (head wires) wires - 80;
 
   personsOf =
     site: host: network:
     base.optionals (lib.hasRole site host "vpn") (
-      filter (person: site.administrators.${person}.addresses ? ${network}) (attrNames site.administrators)
+      filter (person: site.administrators.${person}.addresses ? ${network}) (
+        attrNames site.administrators
+      )
     );
 
   meshOf =

@@ -18,7 +18,8 @@ let
   withLength = text: "${text}/${if lib.isIPv6 text then "128" else "32"}";
 
   # `members` from the `first`-th on, then those before it: who is next when the first is gone.
-  rotated = members: first: genList (i: elemAt members (mod (first + i) (length members))) (length members);
+  rotated =
+    members: first: genList (i: elemAt members (mod (first + i) (length members))) (length members);
   mod = a: b: a - b * (a / b);
 in
 {
@@ -38,7 +39,8 @@ in
     }:
     let
       everyone = family: all (member: lib.address site member network family != null) members;
-      family = if everyone 4 && (!(everyone 6) || any (address: !(lib.isIPv6 address)) addresses) then 4 else 6;
+      family =
+        if everyone 4 && (!(everyone 6) || any (address: !(lib.isIPv6 address)) addresses) then 4 else 6;
       own = member: lib.address site member network family;
       order = rotated members first;
     in
@@ -89,7 +91,9 @@ in
     instances:
     let
       names = builtins.attrNames instances;
-      groups = filter (group: length (membersOf group) > 1) (base.unique (map (name: instances.${name}.group) names));
+      groups = filter (group: length (membersOf group) > 1) (
+        base.unique (map (name: instances.${name}.group) names)
+      );
       membersOf = group: filter (name: instances.${name}.group == group) names;
     in
     base.concatMapStrings (

@@ -18,8 +18,12 @@ let
   servers = lib.attrValues cfg.virtualServers;
   byMethod = method: lib.filter (server: server.method == method) servers;
   halves = lib.unique (map (server: server.address) (byMethod "DR" ++ byMethod "TUN"));
-  group = protocol: lib.unique (map (server: server.port) (lib.filter (server: server.protocol == protocol) servers));
-  loops = lib.filter (name: cfg.virtualServers.${name}.realServers ? ${toString host}) (lib.attrNames cfg.virtualServers);
+  group =
+    protocol:
+    lib.unique (map (server: server.port) (lib.filter (server: server.protocol == protocol) servers));
+  loops = lib.filter (name: cfg.virtualServers.${name}.realServers ? ${toString host}) (
+    lib.attrNames cfg.virtualServers
+  );
 
   share = pkgs.writeShellApplication {
     name = "chasqui-facade-share";
@@ -36,7 +40,9 @@ let
     text = builtins.readFile ./facade-drain.sh;
   };
   serverList = lib.unique (
-    lib.concatMap (server: lib.mapAttrsToList (name: real: "${name} ${real.address}") server.realServers) servers
+    lib.concatMap (
+      server: lib.mapAttrsToList (name: real: "${name} ${real.address}") server.realServers
+    ) servers
   );
 in
 {
@@ -197,7 +203,9 @@ in
       type = types.nullOr types.str;
       default =
         let
-          instances = lib.attrValues (lib.filterAttrs (name: _: lib.hasPrefix "facade-" name) config.chasqui.vrrp.instances);
+          instances = lib.attrValues (
+            lib.filterAttrs (name: _: lib.hasPrefix "facade-" name) config.chasqui.vrrp.instances
+          );
         in
         if isFacade && instances != [ ] then (lib.head instances).interface else null;
       defaultText = lib.literalMD "the interface of the façade addresses";
@@ -220,7 +228,9 @@ in
           message = "chasqui.facade.virtualServers.${name}: no server is behind it; give a host of the data centre the role and an address in the network of ${server.address}, or take the façade address out of `publish'.";
         }) cfg.virtualServers
         ++ lib.mapAttrsToList (name: server: {
-          assertion = lib.all (real: chasquiLib.family real.address == chasquiLib.family server.address) (lib.attrValues server.realServers);
+          assertion = lib.all (real: chasquiLib.family real.address == chasquiLib.family server.address) (
+            lib.attrValues server.realServers
+          );
           message = "chasqui.facade.virtualServers.${name}: ${server.address} cannot be spread over addresses of the other family; give each server one of the same.";
         }) cfg.virtualServers
         ++ lib.mapAttrsToList (name: server: {
@@ -240,7 +250,9 @@ in
 
       services.keepalived = {
         enable = true;
-        extraGlobalDefs = lib.optionalString (cfg.syncInterface != null && config.chasqui.vrrp.instances != { }) "lvs_sync_daemon ${cfg.syncInterface} ${lib.head (lib.attrNames config.chasqui.vrrp.instances)}";
+        extraGlobalDefs = lib.optionalString (
+          cfg.syncInterface != null && config.chasqui.vrrp.instances != { }
+        ) "lvs_sync_daemon ${cfg.syncInterface} ${lib.head (lib.attrNames config.chasqui.vrrp.instances)}";
         extraConfig = chasquiLib.facade.render {
           inherit (cfg) virtualServers check;
           shareProgram = lib.getExe share;

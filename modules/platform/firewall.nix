@@ -59,7 +59,8 @@ let
           own = chasquiLib.addressesOn site host network;
           bare = lib.filter (
             prefix:
-            !(lib.any (chasquiLib.contains prefix) own) && lib.any (address: chasquiLib.family address == chasquiLib.family prefix) own
+            !(lib.any (chasquiLib.contains prefix) own)
+            && lib.any (address: chasquiLib.family address == chasquiLib.family prefix) own
           ) n.prefixes;
         in
         lib.optional (n.kind == "public" && n.over == [ ] && bare != [ ]) {
@@ -205,16 +206,30 @@ in
   config = lib.mkIf cfg.enable {
     assertions = [
       {
-        assertion = !cfg.forward.enable || lib.all (zone: cfg.forward.zones ? ${zone}) (cfg.forward.outside ++ cfg.forward.inside);
-        message = "chasqui.firewall.forward.zones: every zone of `outside' and `inside' needs its interfaces; add ${lib.concatStringsSep ", " (lib.filter (zone: !(cfg.forward.zones ? ${zone})) (cfg.forward.outside ++ cfg.forward.inside))}.";
+        assertion =
+          !cfg.forward.enable
+          || lib.all (zone: cfg.forward.zones ? ${zone}) (cfg.forward.outside ++ cfg.forward.inside);
+        message = "chasqui.firewall.forward.zones: every zone of `outside' and `inside' needs its interfaces; add ${
+          lib.concatStringsSep ", " (
+            lib.filter (zone: !(cfg.forward.zones ? ${zone})) (cfg.forward.outside ++ cfg.forward.inside)
+          )
+        }.";
       }
       {
         assertion = !cfg.forward.enable || lib.length cfg.forward.outside <= 1;
         message = "chasqui.firewall.forward.outside: ${lib.concatStringsSep " and " cfg.forward.outside} cannot both be outside; put their interfaces into one zone.";
       }
       {
-        assertion = derived == null || derived.outside == [ ] || lib.all (zone: cfg.forward.zones.${zone} != [ ]) derived.outside;
-        message = "hosts.${toString host}: a ${if derived != null && derived.outside == [ "uplink" ] then "firewall needs an interface in a network of kind `uplink'" else "router needs an interface in a network of kind `public'"}; give it one in the site file.";
+        assertion =
+          derived == null
+          || derived.outside == [ ]
+          || lib.all (zone: cfg.forward.zones.${zone} != [ ]) derived.outside;
+        message = "hosts.${toString host}: a ${
+          if derived != null && derived.outside == [ "uplink" ] then
+            "firewall needs an interface in a network of kind `uplink'"
+          else
+            "router needs an interface in a network of kind `public'"
+        }; give it one in the site file.";
       }
     ];
 
@@ -246,7 +261,15 @@ in
     boot.kernelModules = lib.optional cfg.forward.enable "nf_conntrack";
 
     systemd.network.networks = lib.listToAttrs (
-      map (link: lib.nameValuePair "20-${link.device}" { routes = map (Destination: { inherit Destination; Scope = "link"; }) link.prefixes; }) onLink
+      map (
+        link:
+        lib.nameValuePair "20-${link.device}" {
+          routes = map (Destination: {
+            inherit Destination;
+            Scope = "link";
+          }) link.prefixes;
+        }
+      ) onLink
     );
   };
 }

@@ -83,7 +83,8 @@ in
 
     keys = mkOption {
       type = types.str;
-      default = if derived != null then chasquiLib.secret site host "knock" else "/etc/chasqui/secrets/knock";
+      default =
+        if derived != null then chasquiLib.secret site host "knock" else "/etc/chasqui/secrets/knock";
       defaultText = lib.literalMD "`secrets.knock` of the site file";
       description = "A folder outside the Nix store with a file for each person: the two lines that `fwknop --key-gen` prints.";
     };

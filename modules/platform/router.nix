@@ -144,9 +144,9 @@ in
           message = "chasqui.router.translations: `${entry.name}' has public IPv${toString entry.family} addresses and nowhere to go; give publish.${entry.name} façade addresses of that family, or a server of its role an address in a service network.";
         }) cfg.translations
         ++ map (entry: {
-          assertion = lib.all (
-            address: chasquiLib.family address == entry.family
-          ) (entry.public ++ map (target: target.address) entry.targets);
+          assertion = lib.all (address: chasquiLib.family address == entry.family) (
+            entry.public ++ map (target: target.address) entry.targets
+          );
           message = "chasqui.router.translations: `${entry.name}' mixes families; an IPv4 address is translated to IPv4 addresses, an IPv6 address to IPv6 ones.";
         }) cfg.translations
         ++ [

@@ -26,7 +26,8 @@ in
 
     keyFile = mkOption {
       type = types.str;
-      default = if known then chasquiLib.secret site host "wireguard" else "/etc/chasqui/secrets/wireguard.key";
+      default =
+        if known then chasquiLib.secret site host "wireguard" else "/etc/chasqui/secrets/wireguard.key";
       defaultText = lib.literalMD "`secrets.wireguard` of the site file";
       description = "The host's private key, as `wg genkey` prints it, in a file outside the Nix store.";
     };
@@ -132,7 +133,8 @@ in
             message = "chasqui.vpn.meshes.${name}.port: ${toString mesh.port} is the port of several meshes of this host; give each of them its own `port' in the site file.";
           }
           {
-            assertion = mesh.persons == [ ] || !known || hasKnock || lib.hasAttr "knock-${name}" config.chasqui.openings;
+            assertion =
+              mesh.persons == [ ] || !known || hasKnock || lib.hasAttr "knock-${name}" config.chasqui.openings;
             message = "hosts.${toString host}.roles: administrators enter `${mesh.network}' here, and the port opens only after a knock (E2); add the role `knock'.";
           }
         ]

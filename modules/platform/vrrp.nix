@@ -63,7 +63,11 @@ in
 
     passwordFile = mkOption {
       type = types.str;
-      default = if site != null && host != null then chasquiLib.secret site host "vrrp" else "/etc/chasqui/secrets/vrrp";
+      default =
+        if site != null && host != null then
+          chasquiLib.secret site host "vrrp"
+        else
+          "/etc/chasqui/secrets/vrrp";
       defaultText = lib.literalMD "`secrets.vrrp` of the site file";
       description = "A file outside the Nix store with the line `VRRP_PASSWORD=…`, at most eight characters, the same on all hosts that share addresses. It signs what they say to each other (AH).";
     };
