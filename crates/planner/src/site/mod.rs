@@ -4,6 +4,7 @@
 
 mod check;
 mod finding;
+mod fleet;
 mod load;
 mod model;
 mod question;
@@ -12,6 +13,8 @@ mod reference;
 mod samples;
 mod schema;
 mod shape;
+mod show;
+mod svg;
 mod walk;
 
 pub use check::check;
@@ -19,4 +22,6 @@ pub use finding::{Finding, Severity};
 pub use load::{Document, SiteError, load, open, parse};
 pub use model::*;
 pub use schema::{schema, schema_text};
+pub use show::{ArrayRow, HostRow, MachineRow, NetworkRow, Overview, PublishedRow, VolumeRow};
+pub use svg::picture;
 pub use walk::Lines;

@@ -80,7 +80,7 @@ fn disks(site: &Site, (name, system): (&str, &Host), guests: &[(&str, &Host)], r
 }
 
 /// Octets that an array holds without its parity and spares.
-pub(super) fn net_size(array: &Array) -> u64 {
+pub(in crate::site) fn net_size(array: &Array) -> u64 {
     let data = u64::from(array.groups) * u64::from(array.group_size.saturating_sub(2));
     data.saturating_mul(array.drive_size.as_u64())
 }

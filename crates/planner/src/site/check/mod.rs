@@ -21,10 +21,11 @@ mod secrets;
 mod tests;
 mod volumes;
 
-use std::collections::BTreeMap;
-
 use super::finding::{Finding, Severity, path};
-use super::{Document, Host, Role, Site};
+use super::fleet::Fleet;
+use super::{Document, Site};
+
+pub(in crate::site) use capacity::net_size;
 
 /// Every finding about a site, errors first, then by key.
 pub fn check(site: &Site) -> Vec<Finding> {
@@ -92,70 +93,6 @@ impl Report {
     }
 }
 
-/// A site with what every check asks for worked out once: a site may have thousands of hosts.
-struct Fleet<'a> {
-    site: &'a Site,
-    /// The data centre of each host that has one.
-    datacenters: BTreeMap<&'a str, &'a str>,
-    /// Each machine's own system.
-    systems: BTreeMap<&'a str, (&'a str, &'a Host)>,
-    /// Each machine's guests.
-    guests: BTreeMap<&'a str, Vec<(&'a str, &'a Host)>>,
-    /// The hosts of each role in each data centre, by name.
-    groups: BTreeMap<Role, BTreeMap<&'a str, Vec<(&'a str, &'a Host)>>>,
-}
-
-impl<'a> Fleet<'a> {
-    fn new(site: &'a Site) -> Self {
-        let mut fleet = Self {
-            site,
-            datacenters: BTreeMap::new(),
-            systems: BTreeMap::new(),
-            guests: BTreeMap::new(),
-            groups: BTreeMap::new(),
-        };
-        for (name, host) in &site.hosts {
-            if host.guest {
-                fleet.guests.entry(&host.machine).or_default().push((name, host));
-            } else {
-                fleet.systems.entry(&host.machine).or_insert((name, host));
-            }
-            let Some(datacenter) = site.datacenter_of(host) else { continue };
-            fleet.datacenters.insert(name, datacenter);
-            let mut roles = host.roles.clone();
-            roles.sort_unstable();
-            roles.dedup();
-            for role in roles {
-                fleet.groups.entry(role).or_default().entry(datacenter).or_default().push((name, host));
-            }
-        }
-        fleet
-    }
-
-    fn datacenter(&self, host: &str) -> Option<&'a str> {
-        self.datacenters.get(host).copied()
-    }
-
-    /// The hosts of a role in a data centre.
-    fn group(&self, role: Role, datacenter: &str) -> &[(&'a str, &'a Host)] {
-        self.groups.get(&role).and_then(|of| of.get(datacenter)).map_or(&[], Vec::as_slice)
-    }
-
-    /// The hosts of a role, a data centre each.
-    fn groups_of(&self, role: Role) -> impl Iterator<Item = (&'a str, &[(&'a str, &'a Host)])> {
-        self.groups
-            .get(&role)
-            .into_iter()
-            .flatten()
-            .map(|(datacenter, hosts)| (*datacenter, hosts.as_slice()))
-    }
-
-    /// The hosts of a role in every data centre.
-    fn servers(&self, role: Role) -> impl Iterator<Item = (&'a str, &'a Host)> {
-        self.groups_of(role).flat_map(|(_, hosts)| hosts.iter().copied())
-    }
-}
-
 /// `1 core`, `2 cores`.
 fn count(number: u64, thing: &str) -> String {
     let plural = if thing.ends_with('s') { "es" } else { "s" };
@@ -163,7 +100,7 @@ fn count(number: u64, thing: &str) -> String {
 }
 
 /// Octets as a person reads them: `1.5 TB`.
-fn octets(number: u64) -> String {
+pub(in crate::site) fn octets(number: u64) -> String {
     let units = [(1_000_000_000_000, "TB"), (1_000_000_000, "GB"), (1_000_000, "MB")];
     let (size, unit) = units.into_iter().find(|(size, _)| number >= *size).unwrap_or((1, "octets"));
     let tenths = u128::from(number) * 10 / u128::from(size);

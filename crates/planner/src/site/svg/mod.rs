@@ -1,0 +1,261 @@
+//! A picture of the fleet: data centres, racks and chassis with their slots, machines, and the guests in them.
+//!
+//! The picture is laid out top-down: a block knows its size once its parts are drawn, and is then placed by what is around it.
+//! Colours follow the role, and every colour is said in words too. No font, style or image is fetched from anywhere.
+
+mod block;
+mod machine;
+mod palette;
+mod strip;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use block::{Block, flow, stack};
+
+use super::fleet::Fleet;
+use super::{Machine, NetworkKind, Role, Site};
+
+/// Width of the picture, in units that are pixels at 100 %.
+const WIDTH: f64 = 1600.0;
+/// Between what is inside a frame and the frame.
+const PADDING: f64 = 16.0;
+/// Between neighbours.
+const GAP: f64 = 12.0;
+/// Cards beside each other in a chassis, at most.
+const COLUMNS: u32 = 8;
+
+/// The picture of a site, as an SVG document.
+pub fn picture(site: &Site) -> String {
+    let fleet = Fleet::new(site);
+    let inner = WIDTH - 2.0 * PADDING;
+    let mut parts = vec![heading(site)];
+    parts.extend(site.datacenters.keys().map(|name| datacenter(&fleet, name, inner)));
+    let meshes: Vec<Block> = site
+        .networks
+        .iter()
+        .filter(|(_, network)| network.datacenter.is_none())
+        .map(|(name, network)| strip::network(&fleet, name, network))
+        .collect();
+    if !meshes.is_empty() {
+        let meshes =
+            stack(vec![strip::label("Encrypted meshes"), flow(meshes, inner - 2.0 * PADDING, GAP)], 6.0);
+        parts.push(meshes.framed("mesh", PADDING, inner));
+    }
+    parts.push(legend(site, inner));
+    let body = stack(parts, GAP * 1.5);
+    document(site, &body)
+}
+
+fn document(site: &Site, body: &Block) -> String {
+    let height = body.height + 2.0 * PADDING;
+    let title = block::escaped(&format!("The site {}", site.name));
+    let about = block::escaped(&summary(site));
+    let content = body.at(PADDING, PADDING);
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height:.0}\" width=\"{WIDTH}\" height=\"{height:.0}\" \
+         role=\"img\" aria-labelledby=\"title desc\">\n<title id=\"title\">{title}</title>\n<desc id=\"desc\">{about}</desc>\n\
+         <style>{}</style>\n<rect width=\"{WIDTH}\" height=\"{height:.0}\" fill=\"#ffffff\"/>\n{content}</svg>\n",
+        palette::STYLE
+    )
+}
+
+/// The picture in sentences, for who does not see it.
+fn summary(site: &Site) -> String {
+    let mut roles: BTreeMap<Role, usize> = BTreeMap::new();
+    for role in site.hosts.values().flat_map(|host| host.roles.iter().collect::<BTreeSet<_>>()) {
+        *roles.entry(*role).or_default() += 1;
+    }
+    let roles: Vec<String> = Role::ALL
+        .iter()
+        .filter_map(|role| roles.get(role).map(|number| format!("{role} {number}")))
+        .collect();
+    let guests = site.hosts.values().filter(|host| host.guest).count();
+    format!(
+        "{} hosts, {guests} of them Xen guests, on {} machines in {} data centres. Hosts of each role: {}.",
+        site.hosts.len(),
+        site.machines.len(),
+        site.datacenters.len(),
+        roles.join(", ")
+    )
+}
+
+fn heading(site: &Site) -> Block {
+    let mut block = Block::new(WIDTH - 2.0 * PADDING, 50.0);
+    block.text(0.0, 24.0, "h1", &site.name);
+    let about = if site.description.is_empty() { String::new() } else { format!("{} · ", site.description) };
+    let guests = site.hosts.values().filter(|host| host.guest).count();
+    let counts =
+        format!("{} machines, {} hosts, {guests} of them guests", site.machines.len(), site.hosts.len());
+    block.text(0.0, 45.0, "h3", &format!("{about}{counts}"));
+    block
+}
+
+fn datacenter(fleet: &Fleet<'_>, name: &str, width: f64) -> Block {
+    let site = fleet.site;
+    let inner = width - 2.0 * PADDING;
+    let mut parts = vec![strip::datacenter(fleet, name, inner)];
+    let published: Vec<Block> = site
+        .publish
+        .iter()
+        .filter_map(|(service, entry)| {
+            Some(strip::published(fleet, service, entry, name, entry.at.get(name)?))
+        })
+        .collect();
+    if !published.is_empty() {
+        parts.push(stack(vec![strip::label("Reached from the internet"), flow(published, inner, GAP)], 6.0));
+    }
+    let networks: Vec<Block> = site
+        .networks
+        .iter()
+        .filter(|(_, network)| network.datacenter.as_deref() == Some(name))
+        .map(|(network, description)| strip::network(fleet, network, description))
+        .collect();
+    if !networks.is_empty() {
+        parts.push(stack(vec![strip::label("Networks"), flow(networks, inner, GAP)], 6.0));
+    }
+    let racks = racks(fleet, name, inner);
+    if !racks.is_empty() {
+        parts.push(flow(racks, inner, GAP));
+    }
+    let arrays: Vec<Block> = site
+        .arrays
+        .iter()
+        .filter(|(_, array)| array.controllers.first().and_then(|host| fleet.datacenter(host)) == Some(name))
+        .map(|(array, description)| strip::array(site, array, description))
+        .collect();
+    if !arrays.is_empty() {
+        parts.push(stack(vec![strip::label("Disk arrays"), flow(arrays, inner, GAP)], 6.0));
+    }
+    stack(parts, GAP).framed("dc", PADDING, width)
+}
+
+/// What stands in one rack: chassis, and machines without one.
+#[derive(Default)]
+struct Rack<'a> {
+    chassis: Vec<&'a str>,
+    machines: Vec<(&'a str, &'a Machine)>,
+}
+
+fn racks(fleet: &Fleet<'_>, datacenter: &str, width: f64) -> Vec<Block> {
+    let site = fleet.site;
+    let mut racks: BTreeMap<Option<&str>, Rack<'_>> = BTreeMap::new();
+    for (name, chassis) in site.chassis.iter().filter(|(_, chassis)| chassis.datacenter == datacenter) {
+        racks.entry(chassis.rack.as_deref()).or_default().chassis.push(name);
+    }
+    for (name, machine) in &site.machines {
+        if machine.chassis.is_none() && site.datacenter_of_machine(machine) == Some(datacenter) {
+            racks.entry(machine.rack.as_deref()).or_default().machines.push((name, machine));
+        }
+    }
+    racks.into_iter().map(|(name, rack)| rack_block(fleet, name, &rack, width - 2.0 * PADDING)).collect()
+}
+
+fn rack_block(fleet: &Fleet<'_>, name: Option<&str>, rack: &Rack<'_>, width: f64) -> Block {
+    let mut parts = Vec::new();
+    if let Some(name) = name {
+        parts.push(strip::label(&format!("Rack {name}")));
+    }
+    let chassis: Vec<Block> = rack.chassis.iter().map(|name| chassis_block(fleet, name)).collect();
+    let widest = chassis.iter().map(|block| block.width).fold(0.0, f64::max);
+    let machines: Vec<Block> =
+        rack.machines.iter().map(|(name, machine)| machine::card(fleet, name, machine)).collect();
+    if !machines.is_empty() {
+        // Machines stand in rows as wide as the chassis below, or four abreast where there is none.
+        let four = f64::from(COLUMNS / 2) * (machine::WIDTH + GAP);
+        let row = if widest > 0.0 { widest } else { four.max((machines.len() as f64 / 4.0).sqrt() * four) };
+        parts.push(flow(machines, row.min(width), GAP));
+    }
+    parts.extend(chassis);
+    stack(parts, GAP).framed("rack", PADDING, 0.0)
+}
+
+fn chassis_block(fleet: &Fleet<'_>, name: &str) -> Block {
+    let site = fleet.site;
+    let chassis = &site.chassis[name];
+    let mut blades: Vec<(Option<u32>, &str, &Machine)> = site
+        .machines
+        .iter()
+        .filter(|(_, machine)| machine.chassis.as_deref() == Some(name))
+        .map(|(blade, machine)| (machine.slot, blade.as_str(), machine))
+        .collect();
+    blades.sort_by_key(|(slot, blade, _)| (*slot, *blade));
+    let taken: BTreeMap<u32, (&str, &Machine)> =
+        blades.iter().filter_map(|(slot, blade, machine)| Some(((*slot)?, (*blade, *machine)))).collect();
+    let cards: Vec<Block> = (1..=chassis.slots)
+        .map(|slot| match taken.get(&slot) {
+            Some((blade, machine)) => machine::card(fleet, blade, machine),
+            None => machine::empty(slot),
+        })
+        .collect();
+    let columns = chassis.slots.clamp(1, COLUMNS);
+    let row = f64::from(columns) * (machine::WIDTH + GAP);
+    let said = format!("Chassis {name} · {} of {} slots", taken.len(), chassis.slots);
+    stack(vec![strip::label(&said), flow(cards, row, GAP)], 6.0).framed("chassis", 10.0, 0.0)
+}
+
+fn legend(site: &Site, width: f64) -> Block {
+    let used: BTreeSet<Role> = site.hosts.values().flat_map(|host| host.roles.iter().copied()).collect();
+    let roles = Role::ALL
+        .iter()
+        .filter(|role| used.contains(role))
+        .map(|role| strip::key(palette::role(*role), role.name()));
+    let kinds = [
+        NetworkKind::Uplink,
+        NetworkKind::Public,
+        NetworkKind::Service,
+        NetworkKind::Storage,
+        NetworkKind::Management,
+    ];
+    let used: BTreeSet<NetworkKind> = site.networks.values().map(|network| network.kind).collect();
+    let kinds = kinds.iter().filter(|kind| used.contains(kind));
+    let networks = kinds.map(|kind| strip::key(palette::network(*kind), &format!("in a {kind} network")));
+    stack(
+        vec![
+            strip::label("Legend"),
+            flow(roles.collect(), width, 18.0),
+            flow(networks.collect(), width, 18.0),
+        ],
+        6.0,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::samples::{LAB, SOLO, changed};
+    use super::*;
+
+    #[test]
+    fn every_machine_and_host_is_in_the_picture_and_in_words() {
+        for text in [LAB, SOLO] {
+            let site = Site::parse(text, "sample").unwrap();
+            let svg = picture(&site);
+            for name in site.hosts.keys().chain(site.machines.keys()).chain(site.datacenters.keys()) {
+                assert!(svg.contains(&format!(">{name}")), "{name}");
+            }
+            assert!(
+                svg.contains("<title id=\"title\">")
+                    && svg.contains("<desc id=\"desc\">")
+                    && svg.contains("role=\"img\"")
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_is_fetched_and_texts_are_escaped() {
+        let text = changed(SOLO, "One domain on one host\"", "<b>One & only</b>\"");
+        let svg = picture(&Site::parse(&text, "sample").unwrap());
+        assert!(svg.contains("&lt;b&gt;One &amp; only&lt;/b&gt;"));
+        assert!(!svg.contains("<b>"));
+        assert_eq!(svg.matches("http").count(), 1, "only the namespace");
+    }
+
+    #[test]
+    fn every_element_that_is_opened_is_closed() {
+        let svg = picture(&Site::parse(LAB, "lab").unwrap());
+        for element in ["g", "text", "title", "svg", "style", "desc"] {
+            let opened =
+                svg.matches(&format!("<{element} ")).count() + svg.matches(&format!("<{element}>")).count();
+            assert_eq!(opened, svg.matches(&format!("</{element}>")).count(), "{element}");
+        }
+    }
+}
