@@ -167,7 +167,13 @@ in
     networking.usePredictableInterfaceNames = lib.mkIf (site != null) (
       lib.mkDefault (!site.hosts.${host}.guest)
     );
-    networking.hosts = lib.mkIf (site != null) (chasquiLib.network.hostsFile site);
+    networking.hosts = lib.mkIf (site != null) (
+      chasquiLib.network.hostsFile site
+      # NixOS gives the host's own name to this address; the roles listen where the others reach them.
+      // {
+        "127.0.0.2" = lib.mkForce [ ];
+      }
+    );
 
     systemd.network.enable = true;
     systemd.network.netdevs = lib.listToAttrs (
