@@ -29,5 +29,8 @@
     ./platform/monitoring.nix
     ./platform/storage-array.nix
     ./platform/storage-client.nix
+    ./platform/xen-host.nix
+    ./platform/xen-guest.nix
+    ./platform/blade.nix
   ];
 }

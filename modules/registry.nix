@@ -123,6 +123,15 @@ in
       description = "The systemd unit behind each tag that the log pair files messages under (S2).";
     };
 
+    renewals = mkOption {
+      type = types.attrsOf (types.listOf types.str);
+      default = { };
+      example = {
+        nginx = [ "/etc/chasqui/public/fullchain.pem" ];
+      };
+      description = "The keys and certificates that a unit takes when it starts, by the unit's name without `.service`. When one changes the unit takes it again.";
+    };
+
     backupPaths = mkOption {
       default = { };
       description = "What backups take from this host (E16).";

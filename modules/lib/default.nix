@@ -43,8 +43,10 @@ let
     vpn = import ./vpn.nix { inherit lib; };
     vrrp = import ./vrrp.nix { inherit lib; };
     nginx = import ./nginx.nix { inherit lib; };
+    pki = import ./pki.nix { inherit lib; };
     syslog = import ./syslog.nix { inherit lib; };
     web = import ./web.nix { inherit lib; };
+    xen = import ./xen.nix { inherit lib; };
   };
 in
 lib

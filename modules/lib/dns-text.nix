@@ -15,9 +15,19 @@ let
     ;
 
   # One string of a TXT record holds at most 255 octets (RFC 1035 §3.3): a longer text is several, which readers join.
-  pieces = text: if stringLength text <= 255 then [ text ] else [ (substring 0 255 text) ] ++ pieces (substring 255 (stringLength text) text);
+  pieces =
+    text:
+    if stringLength text <= 255 then
+      [ text ]
+    else
+      [ (substring 0 255 text) ] ++ pieces (substring 255 (stringLength text) text);
   quoted = text: "\"${replaceStrings [ "\\" "\"" ] [ "\\\\" "\\\"" ] text}\"";
-  dataText = record: if record.type == "TXT" then lib.concatMapStringsSep " " quoted (pieces record.data) else record.data;
+  dataText =
+    record:
+    if record.type == "TXT" then
+      lib.concatMapStringsSep " " quoted (pieces record.data)
+    else
+      record.data;
 
   # `ana.perez@correo.example` as a name: dots before the @ are escaped (RFC 1035 §8).
   rname =
@@ -25,9 +35,12 @@ let
     let
       parts = lib.splitOn "@" contact;
     in
-    "${replaceStrings [ "." ] [ "\\." ] (head parts)}.${lib.concatMapStringsSep "." (x: x) (tail parts)}.";
+    "${replaceStrings [ "." ] [ "\\." ] (head parts)}.${
+      lib.concatMapStringsSep "." (x: x) (tail parts)
+    }.";
 
-  recordLine = record: "${lib.fixedWidth 28 record.name} ${lib.fixedWidth 5 record.type} ${dataText record}\n";
+  recordLine =
+    record: "${lib.fixedWidth 28 record.name} ${lib.fixedWidth 5 record.type} ${dataText record}\n";
   # Records with a heading before each group.
   recordLines =
     records:
@@ -49,7 +62,11 @@ let
       records
     ).text;
 
-  indent = text: lib.concatMapStrings (line: if line == "" then "\n" else "  ${line}\n") (lib.splitOn "\n" (lib.removeSuffix "\n" text));
+  indent =
+    text:
+    lib.concatMapStrings (line: if line == "" then "\n" else "  ${line}\n") (
+      lib.splitOn "\n" (lib.removeSuffix "\n" text)
+    );
   list = elements: "{ ${lib.concatMapStrings (e: "${e}; ") elements}}";
   block = head': body: "${head'} {\n${indent body}};\n";
 in
@@ -74,7 +91,9 @@ in
     ''
     + lib.concatMapStrings (server: "@ NS ${server}.\n") z.nameServers
     + recordLines seen
-    + lib.optionalString (z.lines != [ ]) ("\n; Further records of the site file.\n" + lib.lines z.lines);
+    + lib.optionalString (z.lines != [ ]) (
+      "\n; Further records of the site file.\n" + lib.lines z.lines
+    );
 
   # The whole of named.conf. `c` is what the module's options hold.
   namedConf =
@@ -121,7 +140,9 @@ in
             rrset-order { order cyclic; };
           ''
           + lib.optionalString (isPrimary && exchanges) ''
-            also-notify { ${lib.concatMapStrings (s: "${s.address} key \"${tsig view.name}\"; ") c.secondaries}};
+            also-notify { ${
+              lib.concatMapStrings (s: "${s.address} key \"${tsig view.name}\"; ") c.secondaries
+            }};
             allow-transfer port ${toString c.transferPort} transport tls { key "${tsig view.name}"; };
           ''
           + lib.concatMapStrings (zoneBlock view) (builtins.attrNames c.zones)
@@ -145,7 +166,12 @@ in
       )
       + "\n"
     )
-    + lib.concatMapStrings (view: lib.optionalString (view.clients != [ "any" ]) "acl \"clients-${view.name}\" ${list view.clients};\n") c.views
+    + lib.concatMapStrings (
+      view:
+      lib.optionalString (
+        view.clients != [ "any" ]
+      ) "acl \"clients-${view.name}\" ${list view.clients};\n"
+    ) c.views
     + lib.optionalString (isPrimary && c.dnssec) ''
 
       # Signatures are renewed when half of their time is left: the secondaries can answer that long without a primary.
@@ -168,7 +194,8 @@ in
       ''
       + lib.optionalString (isPrimary && exchanges) (
         lib.concatMapStrings (
-          a: "listen-on${lib.optionalString (lib.isIPv6 a) "-v6"} port ${toString c.transferPort} tls site { ${a}; };\n"
+          a:
+          "listen-on${lib.optionalString (lib.isIPv6 a) "-v6"} port ${toString c.transferPort} tls site { ${a}; };\n"
         ) c.transferAddresses
       )
       + ''

@@ -61,7 +61,11 @@ let
       translated = concatMap (at: at.facade) (attrValues entry.at) != [ ];
       names = length entry.names;
       # Each server of DNS has a name of its own: the n-th address belongs to the n-th server.
-      every = list: filter (x: x != null) (lib.imap0 (i: a: if i - names * (i / names) == position then a else null) list);
+      every =
+        list:
+        filter (x: x != null) (
+          lib.imap0 (i: a: if i - names * (i / names) == position then a else null) list
+        );
     in
     if entry.role == "dns" && !translated then
       every (lib.ofFamily 4 found) ++ every (lib.ofFamily 6 found)
@@ -72,7 +76,10 @@ let
     site: datacenters: name:
     lib.unique (
       concatMap (
-        entry: concatLists (lib.imap0 (i: n: lib.optionals (n == name) (entryAddresses site datacenters entry i)) entry.names)
+        entry:
+        concatLists (
+          lib.imap0 (i: n: lib.optionals (n == name) (entryAddresses site datacenters entry i)) entry.names
+        )
       ) (attrValues site.publish)
     );
 
@@ -100,9 +107,9 @@ let
   senders =
     site:
     lib.unique (
-      concatMap (entry: lib.optionals (entry.role == "mx") (concatMap (at: at.public) (attrValues entry.at))) (
-        attrValues site.publish
-      )
+      concatMap (
+        entry: lib.optionals (entry.role == "mx") (concatMap (at: at.public) (attrValues entry.at))
+      ) (attrValues site.publish)
       ++ concatMap (dc: lib.optional (dc.egress != null) dc.egress) (attrValues site.datacenters)
     );
   spf =
@@ -175,9 +182,10 @@ let
         )
         (record "Reports on TLS (RFC 8460)" "_smtp._tls" "TXT" "v=TLSRPTv1; rua=mailto:${reports}")
       ]
-      ++ map (selector: record "Public keys of signatures (RFC 6376)" "${selector}._domainkey" "TXT" d.dkim.${selector}) (
-        attrNames d.dkim
-      )
+      ++ map (
+        selector:
+        record "Public keys of signatures (RFC 6376)" "${selector}._domainkey" "TXT" d.dkim.${selector}
+      ) (attrNames d.dkim)
       # The id changes with the policy, and with nothing else.
       ++ lib.optional (lib.web.hasMtaSts site domain) (
         record "There is a policy of TLS (RFC 8461)" "_mta-sts" "TXT"
@@ -196,7 +204,9 @@ let
     concatMap (
       name:
       lib.optionals (lib.web.domainOf site name == zone) (
-        map (record "The exchangers' certificates (RFC 7672)" "_25._tcp${lib.optionalString (name != zone) ".${relative zone name}"}" "TLSA") all'
+        map (record "The exchangers' certificates (RFC 7672)" "_25._tcp${
+          lib.optionalString (name != zone) ".${relative zone name}"
+        }" "TLSA") all'
       )
     ) (lib.web.mxNames site);
 
@@ -210,10 +220,9 @@ let
         name = relative zone to;
       in
       lib.optional (!(under domain to) && lib.web.domainOf site to == zone) (
-        record "Reports of other domains are taken (RFC 7489 §7.1)"
-          "${domain}._report._dmarc${lib.optionalString (name != "@") ".${name}"}"
-          "TXT"
-          "v=DMARC1"
+        record "Reports of other domains are taken (RFC 7489 §7.1)" "${domain}._report._dmarc${
+          lib.optionalString (name != "@") ".${name}"
+        }" "TXT" "v=DMARC1"
       )
     ) (attrNames site.domains);
 
@@ -222,8 +231,12 @@ let
     site: zone:
     concatMap (
       child:
-      map (server: record "A domain of its own" (relative zone child) "NS" (dot server)) (nameServers site)
-      ++ concatMap (server: lib.optionals (under child server) (addressRecords site zone server)) (nameServers site)
+      map (server: record "A domain of its own" (relative zone child) "NS" (dot server)) (
+        nameServers site
+      )
+      ++ concatMap (server: lib.optionals (under child server) (addressRecords site zone server)) (
+        nameServers site
+      )
     ) (filter (child: parentOf site child == zone) (attrNames site.domains));
   parentOf =
     site: child:
@@ -239,7 +252,9 @@ let
     ttl = lib.seconds site.dns.ttl;
     records =
       mailRecords site name
-      ++ concatMap (n: lib.optionals (lib.web.domainOf site n == name) (addressRecords site name n)) (publishedNames site)
+      ++ concatMap (n: lib.optionals (lib.web.domainOf site n == name) (addressRecords site name n)) (
+        publishedNames site
+      )
       ++ tlsaRecords site name
       ++ reportRecords site name
       ++ delegations site name;
@@ -248,7 +263,12 @@ let
   publishedNames = site: lib.unique (concatMap (entry: entry.names) (attrValues site.publish));
 in
 {
-  inherit everybody nameServers nameAddresses viewsOf;
+  inherit
+    everybody
+    nameServers
+    nameAddresses
+    viewsOf
+    ;
   zonesOf = site: lib.genAttrs (attrNames site.domains) (zone site);
   # Published names that lie in no domain of the site: somebody else's zone must name them.
   foreignNames = site: filter (name: lib.web.domainOf site name == null) (publishedNames site);
@@ -264,7 +284,7 @@ in
           concatStringsSep "." (lib.take 3 (lib.splitOn "." a));
       few = list: length list < 3 || length (lib.unique (map block list)) < 2;
     in
-    filter (name: !(elem name (nameServers site)) && few (nameAddresses site (attrNames site.datacenters) name)) (
-      publishedNames site
-    );
+    filter (
+      name: !(elem name (nameServers site)) && few (nameAddresses site (attrNames site.datacenters) name)
+    ) (publishedNames site);
 }

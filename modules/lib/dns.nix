@@ -41,6 +41,8 @@ in
       zones = zone.zonesOf site;
     };
 
+  viewNames = site: map (view: view.name) (zone.viewsOf site);
+
   # The addresses of a name, everywhere.
   nameAddresses = site: zone.nameAddresses site (builtins.attrNames site.datacenters);
 
@@ -53,10 +55,15 @@ in
       overlap =
         a: b:
         builtins.any (
-          p: builtins.any (q: lib.contains p (first q) || lib.contains q (first p)) site.dns.regions.${b}.clients
+          p:
+          builtins.any (q: lib.contains p (first q) || lib.contains q (first p)) site.dns.regions.${b}.clients
         ) site.dns.regions.${a}.clients;
     in
     builtins.concatMap (
-      a: map (b: [ a b ]) (builtins.filter (b: a < b && overlap a b) names)
+      a:
+      map (b: [
+        a
+        b
+      ]) (builtins.filter (b: a < b && overlap a b) names)
     ) names;
 }

@@ -18,7 +18,11 @@ let
   quoted = text: "\"${text}\"";
   bracketed = address: if lib.isIPv6 address then "[${address}]" else address;
   logged = tag: "access_log syslog:server=unix:/dev/log,tag=${tag},nohostname chasqui;";
-  indent = text: lib.concatMapStrings (line: if line == "" then "\n" else "  ${line}\n") (lib.splitOn "\n" (lib.removeSuffix "\n" text));
+  indent =
+    text:
+    lib.concatMapStrings (line: if line == "" then "\n" else "  ${line}\n") (
+      lib.splitOn "\n" (lib.removeSuffix "\n" text)
+    );
   block = header: body: "${header} {\n${indent body}}\n";
 
   # TLS as Mozilla's intermediate profile has it, without the finite-field exchanges.
@@ -44,7 +48,9 @@ in
     in
     {
       names = lib.unique (
-        concatMap (entry: lib.optionals (entry.role == "reverse-proxy") entry.names) (lib.publishedFor site host)
+        concatMap (entry: lib.optionals (entry.role == "reverse-proxy") entry.names) (
+          lib.publishedFor site host
+        )
       );
       servers = map (name: {
         inherit name port;
@@ -58,7 +64,9 @@ in
     site: host:
     let
       names = lib.web.webNames site;
-      wwwOf = filter (name: lib.hasPrefix "www." name && builtins.elem (builtins.substring 4 (-1) name) names) names;
+      wwwOf = filter (
+        name: lib.hasPrefix "www." name && builtins.elem (builtins.substring 4 (-1) name) names
+      ) names;
     in
     {
       addresses = lib.serviceAddresses site host;
@@ -178,7 +186,9 @@ in
   http =
     h:
     let
-      discovering = attrNames (lib.filterAttrs (_: files: files ? "/autodiscover/autodiscover.xml") h.files);
+      discovering = attrNames (
+        lib.filterAttrs (_: files: files ? "/autodiscover/autodiscover.xml") h.files
+      );
       line = key: value: "${quoted key} ${quoted value};\n";
     in
     ''
@@ -187,10 +197,15 @@ in
       # Each name has a folder of its own; other names have none.
     ''
     + block "map $host $chasqui_folder" (
-      "default none;\n" + lib.concatMapStrings (name: line name name) (attrNames (lib.filterAttrs (_: files: files != { }) h.files))
+      "default none;\n"
+      + lib.concatMapStrings (name: line name name) (
+        attrNames (lib.filterAttrs (_: files: files != { }) h.files)
+      )
     )
     + block "map $host $chasqui_redirect" (
-      ''default "";'' + "\n" + lib.concatMapStrings (name: line name h.redirects.${name}) (attrNames h.redirects)
+      ''default "";''
+      + "\n"
+      + lib.concatMapStrings (name: line name h.redirects.${name}) (attrNames h.redirects)
     )
     + ''
       # A certificate of the site is not enough: only reverse proxies come here.
@@ -199,7 +214,9 @@ in
       "default 0;\n" + lib.concatMapStrings (name: line "CN=${name}" "1") h.clients
     )
     + block "server" (
-      lib.concatMapStrings (a: "listen ${bracketed a}:${toString h.port} ssl default_server;\n") h.addresses
+      lib.concatMapStrings (
+        a: "listen ${bracketed a}:${toString h.port} ssl default_server;\n"
+      ) h.addresses
       + ''
         server_name _;
         ${logged "http"}

@@ -28,10 +28,13 @@ let
         network: site.networks.${network}.over == [ ] && elem network (lib.networksOf site to)
       ) (lib.networksOf site from);
       candidates = concatMap (
-        kind: concatMap (lib.addressesOn site to) (filter (network: site.networks.${network}.kind == kind) shared)
+        kind:
+        concatMap (lib.addressesOn site to) (filter (network: site.networks.${network}.kind == kind) shared)
       ) order;
       reachable = lib.ofFamily 4 candidates ++ lib.ofFamily 6 candidates;
-      both = filter (a: lib.address site from (lib.networkOfAddress site a) (lib.family a) != null) reachable;
+      both = filter (
+        a: lib.address site from (lib.networkOfAddress site a) (lib.family a) != null
+      ) reachable;
     in
     if both == [ ] then lib.serviceAddress site to else head both;
 
@@ -69,7 +72,13 @@ in
       peers = [ "*.${site.internal_domain}" ];
       # Any of its addresses: which one a host sends from is its routes' business.
       hosts = builtins.listToAttrs (
-        concatMap (name: map (a: { name = a; value = name; }) (lib.allAddresses site name)) (lib.hosts site)
+        concatMap (
+          name:
+          map (a: {
+            name = a;
+            value = name;
+          }) (lib.allAddresses site name)
+        ) (lib.hosts site)
       );
       retentionDays = lib.seconds site.log.retention / 86400;
     };

@@ -76,7 +76,8 @@ let
       socket = "STARTTLS";
     }
   ];
-  offered = site: domain:
+  offered =
+    site: domain:
     concatMap (
       server:
       let
@@ -103,7 +104,9 @@ let
             <username>%EMAILADDRESS%</username>
           </${tag}>
         '';
-      indented = text: lib.concatMapStrings (line: "    ${line}\n") (filter (line: line != "") (lib.splitOn "\n" text));
+      indented =
+        text:
+        lib.concatMapStrings (line: "    ${line}\n") (filter (line: line != "") (lib.splitOn "\n" text));
     in
     ''
       <?xml version="1.0" encoding="UTF-8"?>
@@ -126,18 +129,20 @@ let
         smtp = "SMTP";
       };
       block = server: ''
-              <Protocol>
-                <Type>${code.${server.kind}}</Type>
-                <Server>${server.name}</Server>
-                <Port>${toString server.port}</Port>
-                <DomainRequired>on</DomainRequired>
-                <SPA>off</SPA>
-                <SSL>${if server.socket == "SSL" then "on" else "off"}</SSL>
-                <Encryption>${if server.socket == "SSL" then "SSL" else "TLS"}</Encryption>
-                <AuthRequired>on</AuthRequired>
-              </Protocol>
+        <Protocol>
+          <Type>${code.${server.kind}}</Type>
+          <Server>${server.name}</Server>
+          <Port>${toString server.port}</Port>
+          <DomainRequired>on</DomainRequired>
+          <SPA>off</SPA>
+          <SSL>${if server.socket == "SSL" then "on" else "off"}</SSL>
+          <Encryption>${if server.socket == "SSL" then "SSL" else "TLS"}</Encryption>
+          <AuthRequired>on</AuthRequired>
+        </Protocol>
       '';
-      indented = text: lib.concatMapStrings (line: "      ${line}\n") (filter (line: line != "") (lib.splitOn "\n" text));
+      indented =
+        text:
+        lib.concatMapStrings (line: "      ${line}\n") (filter (line: line != "") (lib.splitOn "\n" text));
     in
     ''
       <?xml version="1.0" encoding="utf-8"?>

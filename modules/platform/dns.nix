@@ -20,7 +20,8 @@ let
     default = if fromSite then derived.${name} else fallback;
     defaultText = lib.literalMD "from the site file";
   };
-  secret = name: fallback: if site == null || host == null then fallback else chasquiLib.secret site host name;
+  secret =
+    name: fallback: if site == null || host == null then fallback else chasquiLib.secret site host name;
 
   page = import ./dns.metrics.nix;
 
@@ -31,7 +32,8 @@ let
     zone: z:
     lib.listToAttrs (
       map (
-        view: lib.nameValuePair "named/zones/${view.name}/${zone}.zone" (chasquiLib.dns.zoneText view.name zone z)
+        view:
+        lib.nameValuePair "named/zones/${view.name}/${zone}.zone" (chasquiLib.dns.zoneText view.name zone z)
       ) cfg.views
     )
   ) cfg.zones;
@@ -271,10 +273,12 @@ in
     );
     warnings = lib.optionals fromSite (
       map (
-        name: "publish: ${name} lies in no domain of the site, so these servers do not answer for it; somebody else's zone must."
+        name:
+        "publish: ${name} lies in no domain of the site, so these servers do not answer for it; somebody else's zone must."
       ) (chasquiLib.dns.foreignNames site)
       ++ map (
-        name: "publish: ${name} has fewer than three addresses in different networks (E1); whoever cannot reach them has no second way."
+        name:
+        "publish: ${name} has fewer than three addresses in different networks (E1); whoever cannot reach them has no second way."
       ) (lib.optionals site.redundant (chasquiLib.dns.sparseNames site))
     );
 
@@ -299,9 +303,13 @@ in
         if isPrimary then
           installZones
         else
-          "mkdir -p ${lib.escapeShellArgs (map (view: "${cfg.stateDirectory}/copies/${view.name}") cfg.views)}";
+          "mkdir -p ${
+            lib.escapeShellArgs (map (view: "${cfg.stateDirectory}/copies/${view.name}") cfg.views)
+          }";
       # A changed zone is a reload: nobody goes unanswered.
-      reloadTriggers = [ (builtins.hashString "sha256" (builtins.toJSON ([ confText ] ++ lib.attrValues zoneTexts))) ];
+      reloadTriggers = [
+        (builtins.hashString "sha256" (builtins.toJSON ([ confText ] ++ lib.attrValues zoneTexts)))
+      ];
       serviceConfig = {
         StateDirectory = lib.mkIf (cfg.stateDirectory == "/var/lib/named") "named";
         LoadCredential = lib.optionals exchanges (
@@ -312,6 +320,7 @@ in
           lib.optional isPrimary installZones
           ++ [ "${lib.getExe' cfg.package "rndc"} -k /etc/bind/rndc.key reload" ]
         );
+        RefreshOnReload = "credentials";
         Restart = "on-failure";
         RestartSec = "1s";
       };
@@ -341,6 +350,7 @@ in
         from = [ "role:dns" ];
       };
       metrics.dns = page;
+      renewals = lib.mkIf exchanges { bind = lib.attrValues cfg.tls; };
       logTags.dns = "bind.service";
       # The DNSSEC keys: without them the zone's parents must be told of new ones.
       backupPaths = lib.mkIf (isPrimary && cfg.dnssec) { dns-keys.path = "${cfg.stateDirectory}/keys"; };

@@ -26,10 +26,15 @@ let
   '';
   files = lib.mapAttrs (
     name: own:
-    own // lib.optionalAttrs (cfg.securityTxt.contact != null) { "/.well-known/security.txt" = securityTxt name; }
+    own
+    // lib.optionalAttrs (cfg.securityTxt.contact != null) {
+      "/.well-known/security.txt" = securityTxt name;
+    }
   ) cfg.files;
 in
 {
+  imports = [ ./web.nix ];
+
   options.chasqui.http = {
     enable = mkOption {
       type = types.bool;
@@ -127,7 +132,8 @@ in
     );
 
     environment.etc = lib.concatMapAttrs (
-      name: own: lib.mapAttrs' (path: text: lib.nameValuePair "${folder}/${name}${path}" { inherit text; }) own
+      name: own:
+      lib.mapAttrs' (path: text: lib.nameValuePair "${folder}/${name}${path}" { inherit text; }) own
     ) files;
 
     services.nginx.appendHttpConfig = lib.mkAfter (

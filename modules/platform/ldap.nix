@@ -136,6 +136,7 @@ in
       tcp = [ 636 ];
       from = [ "kind:service" ];
     };
+    chasqui.renewals.openldap = lib.attrValues cfg.tls;
     chasqui.logTags.openldap = "openldap.service";
     chasqui.backupPaths.ldap = {
       path = "/var/backup/ldap";

@@ -69,6 +69,7 @@ in
       }) local;
     };
 
+    chasqui.renewals.stunnel = lib.attrValues cfg.tls;
     chasqui.openings.metrics = {
       tcp = lib.mapAttrsToList (_: page: page.port) local;
       from = [ "role:monitoring" ];

@@ -218,6 +218,10 @@ in
       tcp = [ clusterPort ];
       from = [ "role:monitoring" ];
     };
+    chasqui.renewals = {
+      prometheus = lib.attrValues cfg.tls;
+    }
+    // lib.optionalAttrs (cfg.alertTo != [ ]) { alertmanager = lib.attrValues cfg.tls; };
     chasqui.logTags = {
       prometheus = "prometheus.service";
       alertmanager = "alertmanager.service";

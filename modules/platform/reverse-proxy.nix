@@ -17,10 +17,13 @@ let
     default = if hasRole then derived.${name} else fallback;
     defaultText = lib.literalMD "from the site file";
   };
-  secret = name: fallback: if site == null || host == null then fallback else chasquiLib.secret site host name;
+  secret =
+    name: fallback: if site == null || host == null then fallback else chasquiLib.secret site host name;
   page = import ./reverse-proxy.metrics.nix;
 in
 {
+  imports = [ ./web.nix ];
+
   options.chasqui.reverseProxy = {
     enable = mkOption {
       type = types.bool;
@@ -132,7 +135,9 @@ in
     ];
 
     services.nginx.appendHttpConfig = chasquiLib.nginx.reverseProxy (
-      { inherit (web) credentials; }
+      {
+        inherit (web) credentials;
+      }
       // {
         inherit (cfg)
           bodyLimit
@@ -165,6 +170,10 @@ in
         from = [ "published" ];
       };
       metrics.reverse-proxy = page;
+      renewals.nginx = [
+        cfg.certificate
+        cfg.key
+      ];
       healthChecks.reverse-proxy.port = 443;
     };
   };

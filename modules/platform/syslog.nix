@@ -24,7 +24,9 @@ let
   spool = "/var/spool/rsyslog";
 
   # Units that say under which tag their messages are filed. A name with a star stands for several, which say it themselves.
-  tagged = lib.filterAttrs (_: unit: lib.hasSuffix ".service" unit && !(lib.hasInfix "*" unit)) config.chasqui.logTags;
+  tagged = lib.filterAttrs (
+    _: unit: lib.hasSuffix ".service" unit && !(lib.hasInfix "*" unit)
+  ) config.chasqui.logTags;
 
   script =
     name: file: fixed:
@@ -256,7 +258,9 @@ in
     ]
     ++ lib.optional collects "d ${cfg.collect.folder} 0750 root ${cfg.collect.group} -";
 
-    environment.etc = lib.mkIf collects { ${hostsFile}.text = chasquiLib.syslog.hostsTable cfg.collect.hosts; };
+    environment.etc = lib.mkIf collects {
+      ${hostsFile}.text = chasquiLib.syslog.hostsTable cfg.collect.hosts;
+    };
     environment.systemPackages = lib.mkIf collects [ trace ];
 
     chasqui = {
@@ -269,6 +273,7 @@ in
           ];
         };
       };
+      renewals.syslog = lib.attrValues cfg.tls;
       backupPaths = lib.mkIf collects { logs.path = cfg.collect.folder; };
     };
   };

@@ -19,7 +19,7 @@ in
   options.chasqui.web = {
     enable = lib.mkOption {
       type = lib.types.bool;
-      default = config.chasqui.reverseProxy.enable || config.chasqui.http.enable;
+      default = config.chasqui.reverseProxy.enable or false || config.chasqui.http.enable or false;
       defaultText = lib.literalMD "whether the host is in one of the web tiers";
       description = "Whether to run nginx for the web tiers.";
     };
@@ -57,9 +57,13 @@ in
       # The tiers listen on addresses of their own.
       after = [ "network-online.target" ];
       wants = [ "network-online.target" ];
-      serviceConfig.LoadCredential = tls.loadCredentials cfg.tls;
+      serviceConfig = {
+        LoadCredential = tls.loadCredentials cfg.tls;
+        RefreshOnReload = "credentials";
+      };
     };
 
+    chasqui.renewals.nginx = lib.attrValues cfg.tls;
     chasqui.logTags.nginx = "nginx.service";
   };
 }

@@ -5,7 +5,14 @@
   ...
 }:
 let
-  alone = settings: [ { chasqui.dns = { enable = true; } // settings; } ];
+  alone = settings: [
+    {
+      chasqui.dns = {
+        enable = true;
+      }
+      // settings;
+    }
+  ];
   zone = {
     nameServers = [ "ns.correo.example" ];
     contact = "hostmaster@correo.example";
@@ -79,14 +86,21 @@ in
   }
   {
     name = "a policy of TLS that nobody can fetch may not be enforced";
-    site = change lab { domains."escuela.example".mta_sts = "enforce"; publish.web.names = [ "mta-sts.correo.gob.example" ]; };
+    site = change lab {
+      domains."escuela.example".mta_sts = "enforce";
+      publish.web.names = [ "mta-sts.correo.gob.example" ];
+    };
     host = "ns1";
     fails = "domains.\"escuela.example\".mta_sts: nobody can fetch the policy that is to be enforced";
   }
   {
     name = "a contact that is no e-mail address is refused";
     site = null;
-    modules = alone { zones."correo.example" = zone // { contact = "nobody"; }; };
+    modules = alone {
+      zones."correo.example" = zone // {
+        contact = "nobody";
+      };
+    };
     fails = "contact";
   }
 ]

@@ -10,7 +10,10 @@ in
 [
   {
     name = "a reverse proxy with nothing to serve is refused";
-    site = change lab { publish.web = null; domains."correo.gob.example".mta_sts = "none"; };
+    site = change lab {
+      publish.web = null;
+      domains."correo.gob.example".mta_sts = "none";
+    };
     host = "web1";
     fails = "chasqui.reverseProxy.names: there is nothing to serve";
   }

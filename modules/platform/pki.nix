@@ -1,0 +1,146 @@
+# A host's certificates (E19): what they must say derives from the site; a daily look tells when one is missing, wrong or about to end, and
+# services take a renewed one over by themselves, but for the database's (each restart moves its primary). modules/lib/pki.nix has the commands that issue them, on the host that holds the authority's key.
+{
+  config,
+  lib,
+  pkgs,
+  chasquiLib,
+  ...
+}:
+let
+  inherit (lib) mkOption types;
+  cfg = config.chasqui.pki;
+  site = config.chasqui.site.data;
+  host = config.chasqui.host;
+  known = config.chasqui.roles != [ ];
+  table = "chasqui/certificates";
+
+  check = pkgs.writeShellScript "chasqui-pki-check" ''
+    export PATH=${
+      lib.makeBinPath [
+        pkgs.coreutils
+        pkgs.gnugrep
+        pkgs.openssl
+      ]
+    }
+    exec ${pkgs.runtimeShell} ${./pki-check.sh} /etc/${table} /var/lib/chasqui-metrics
+  '';
+  renewed = pkgs.writeShellScript "chasqui-renewed" ''
+    # A certificate and its key are renewed one after the other.
+    ${lib.getExe' pkgs.coreutils "sleep"} 5
+    case "$(${lib.getExe' pkgs.systemd "systemctl"} show --property RefreshOnReload --value "$1")" in
+    *credentials*) exec ${lib.getExe' pkgs.systemd "systemctl"} try-reload-or-restart "$1" ;;
+    *) exec ${lib.getExe' pkgs.systemd "systemctl"} try-restart "$1" ;;
+    esac
+  '';
+  renewals = config.chasqui.renewals;
+in
+{
+  options.chasqui.pki = {
+    enable = mkOption {
+      type = types.bool;
+      default = known;
+      defaultText = lib.literalMD "whether this is a host of a site file";
+      description = "Whether the host looks after its certificates.";
+    };
+
+    at = mkOption {
+      type = types.str;
+      default = "daily";
+      description = "When it looks at them (systemd calendar).";
+    };
+
+    certificates = mkOption {
+      default = if known then chasquiLib.pki.certificatesOf site host else { };
+      defaultText = lib.literalMD "from the site file";
+      description = "The certificates, by what they are for.";
+      type = types.attrsOf (
+        types.submodule {
+          options = {
+            certificate = mkOption {
+              type = types.str;
+              description = "The file, PEM.";
+            };
+            key = mkOption {
+              type = types.str;
+              description = "Its private key, outside the Nix store.";
+            };
+            authority = mkOption {
+              type = types.nullOr types.str;
+              default = null;
+              description = "The certificate of the authority that it must be of. Default any.";
+            };
+            names = mkOption {
+              type = types.listOf types.str;
+              description = "The names that it must have.";
+            };
+            roles = mkOption {
+              type = types.listOf types.str;
+              default = [ ];
+              description = "The roles of Chasqui that it must grant.";
+            };
+          };
+        }
+      );
+    };
+  };
+
+  config = lib.mkIf cfg.enable {
+    assertions = lib.mapAttrsToList (kind: certificate: {
+      assertion = chasquiLib.notInStore certificate.key;
+      message = "chasqui.pki.certificates.${kind}.key: ${certificate.key} is in the Nix store, which everybody can read; name a path on the host.";
+    }) cfg.certificates;
+
+    environment.etc.${table}.text = chasquiLib.pki.table (
+      if host == null then "HOST" else host
+    ) cfg.certificates;
+
+    systemd.services = {
+      chasqui-pki-check = {
+        description = "Look at this host's certificates";
+        startAt = cfg.at;
+        serviceConfig = {
+          Type = "oneshot";
+          ExecStart = check;
+          ReadWritePaths = [ "-/var/lib/chasqui-metrics" ];
+          ProtectSystem = "strict";
+          ProtectHome = true;
+          PrivateTmp = true;
+          PrivateNetwork = true;
+          PrivateDevices = true;
+          NoNewPrivileges = true;
+          CapabilityBoundingSet = "";
+          SystemCallFilter = [
+            "@system-service"
+            "~@privileged"
+          ];
+        };
+      };
+    }
+    // lib.mapAttrs' (
+      unit: _:
+      lib.nameValuePair "${unit}-renewed" {
+        description = "Hand renewed keys and certificates to ${unit}";
+        serviceConfig = {
+          Type = "oneshot";
+          ExecStart = "${renewed} ${unit}.service";
+        };
+      }
+    ) renewals;
+
+    systemd.paths = lib.mapAttrs' (
+      unit: files:
+      lib.nameValuePair "${unit}-renewed" {
+        description = "Watch the keys and certificates of ${unit}";
+        wantedBy = [ "multi-user.target" ];
+        pathConfig.PathChanged = files;
+      }
+    ) renewals;
+
+    # Whoever was away at the hour looks when it is back.
+    systemd.timers.chasqui-pki-check.timerConfig = {
+      Persistent = true;
+      RandomizedDelaySec = "1h";
+    };
+  };
+}
