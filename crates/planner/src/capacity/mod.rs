@@ -195,7 +195,8 @@ fn figures(demand: &Demand, drives: &Drives) -> Vec<Figure> {
     );
     let log_ins = Ratio::new(demand.sessions().into(), demand.log_in_window.get().as_secs().into());
     let tb = |octets: u128| Ratio::new(octets, 1_000_000_000_000);
-    let groups = if drives.groups == 1 { "1 group".to_owned() } else { format!("{} groups", n(drives.groups.into())) };
+    let groups =
+        if drives.groups == 1 { "1 group".to_owned() } else { format!("{} groups", n(drives.groups.into())) };
     let (paper, given, assumed) = (Source::Paper, Source::Demand, Source::Assumed);
     vec![
         figure("users", "accounts", Ratio::whole(users), "", given, "as given".into()),

@@ -7,8 +7,8 @@ use super::Demand;
 
 /// The largest number of accounts that can be planned.
 pub const MOST_USERS: u64 = 100_000_000;
-/// The largest number of data centres.
-pub const MOST_DATACENTERS: u32 = 8;
+/// The largest number of data centres: each has two directory servers, and a client of the directory asks eight at most.
+pub const MOST_DATACENTERS: u32 = 4;
 
 /// Why a demand cannot be planned.
 #[derive(Debug, thiserror::Error)]

@@ -100,9 +100,9 @@ pub struct Demand {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub power_budget: Option<u64>,
 
-    /// Data centres, 1 to 8; accounts are spread over them. Default 1.
+    /// Data centres, 1 to 4; accounts are spread over them. Default 1.
     pub datacenters: u32,
-    /// Names of the data centres. Default `norte`, `sur`, `este`, `oeste`, `centro`, then `sede6` and so on.
+    /// Names of the data centres. Default `norte`, `sur`, `este`, `oeste`.
     pub datacenter_names: Vec<String>,
     /// How the tiers are put on hosts: `layered` has the paper's nine layers apart, `compact` puts several roles on a host, `auto` is compact up to 2000 accounts a data centre. Default `auto`.
     pub layout: Layout,
@@ -207,13 +207,14 @@ impl Demand {
 
     /// The names of the data centres, in the order that they were given.
     pub fn datacenter_names(&self) -> Vec<String> {
-        const NAMES: [&str; 5] = ["norte", "sur", "este", "oeste", "centro"];
-        let name = |i: usize| match (self.datacenter_names.get(i), NAMES.get(i)) {
-            (Some(given), _) => given.clone(),
-            (None, Some(name)) => (*name).to_owned(),
-            (None, None) => format!("sede{}", i + 1),
-        };
-        (0..self.datacenters as usize).map(name).collect()
+        let name =
+            |(i, name): (usize, &&str)| self.datacenter_names.get(i).map_or((*name).to_owned(), Clone::clone);
+        ["norte", "sur", "este", "oeste"]
+            .iter()
+            .enumerate()
+            .map(name)
+            .take(self.datacenters as usize)
+            .collect()
     }
 
     /// The accounts of each data centre: as even as can be, the first ones have one more.

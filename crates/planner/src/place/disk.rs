@@ -154,7 +154,7 @@ impl Disks {
                 >= nodes
         };
         let nodes = loop {
-            match (least..=least + 4 * arrays).find(|nodes| fit(groups, *nodes)) {
+            match (least..=(least + 2 * arrays).max(12)).find(|nodes| fit(groups, *nodes)) {
                 Some(nodes) => break nodes,
                 None => groups += 1,
             }

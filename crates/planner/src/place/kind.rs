@@ -12,7 +12,9 @@ use crate::site::Role;
 /// Accounts that one storage node holds at most: its loss should not take more.
 const STORAGE_USERS: u64 = 20_000;
 /// Cores below which a guest is not split further to spread it over more chassis.
-const SMALL: u64 = 4;
+const SMALL: u64 = 8;
+/// Guests of a kind beyond which more of them do not make a failure noticeably smaller.
+const MANY: u64 = 8;
 const GIB: u64 = 1 << 30;
 const GB: u64 = 1_000_000_000;
 
@@ -117,7 +119,11 @@ fn kind(
     let restarted = matches!(draft.name, "storage" | "backup");
 
     // As few as the largest guest allows, but one for each chassis that may be left, as long as they do not become tiny.
-    let spread = (chassis.saturating_sub(1)).min(cores.div_ceil(SMALL));
+    // A directory server holds every account, and clients ask eight of them at most: no more than needed.
+    let spread = match draft.name {
+        "directory" => 1,
+        _ => chassis.saturating_sub(1).min(cores.div_ceil(SMALL)).min(MANY),
+    };
     let by_size = cores.div_ceil(most.cores).max(memory.div_ceil(room));
     let needed = draft.least.max(by_size).max(spread);
     let (needed, count) = match draft.name {

@@ -27,6 +27,10 @@ pub use write::site_text;
 
 use crate::capacity::{self, Measured, Sum, Tier, TierName};
 use crate::demand::Demand;
+use crate::site::Role;
+
+/// Directory servers that a client asks at most.
+const DIRECTORIES: u32 = 8;
 
 /// Every data centre of the plan.
 #[derive(Clone, Debug, Serialize)]
@@ -150,6 +154,7 @@ fn center(demand: &Demand, figures: &Measured, number: usize, name: String) -> R
     let kept_free = Sum::of(tiers.iter().filter(|tier| tier.name.role().is_none()));
     let sizes = |chassis: usize| kind::kinds(demand, &tiers, number, chassis, &disks);
     let (rack, kinds) = blade::place(demand, &name, kept_free, sizes)?;
+    few_directories(demand, &name, &kinds)?;
     let disks = disks.with_guests(demand, &rack, &kinds).check(&name)?;
     let edges = edges(demand, users);
     let power = rack.blades.len() as u64 * u64::from(demand.blade_power)
@@ -157,6 +162,22 @@ fn center(demand: &Demand, figures: &Measured, number: usize, name: String) -> R
         + disks.drives() * u64::from(demand.drive_power)
         + edges.iter().map(|edge| edge.power).sum::<u64>();
     Ok(Center { name, users, kinds, rack, disks, edges, kept_free, power, power_budget: demand.power_budget })
+}
+
+/// Clients of the directory ask eight servers at most.
+fn few_directories(demand: &Demand, datacenter: &str, kinds: &[Kind]) -> Result<(), PlaceError> {
+    let most = u64::from(DIRECTORIES / demand.datacenters);
+    let directories = kinds.iter().filter(|kind| kind.roles.contains(&Role::Directory));
+    match directories.map(|kind| kind.count).sum() {
+        count if count > most => Err(PlaceError::Many {
+            datacenter: datacenter.to_owned(),
+            count,
+            what: "directory servers",
+            most,
+            instead: "a longer `log_in_window`, or a larger `blade_cores`",
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Firewalls and routers: a pair each, each fast enough alone.

@@ -76,12 +76,12 @@ fn source(source: Source) -> (&'static str, &'static str) {
 fn tiers(body: &mut String, capacity: &Capacity, top: f64) -> f64 {
     let (cores_at, memory_at, most) = (MARGIN + 130.0, MARGIN + 660.0, 370.0);
     words(body, MARGIN, top, "head", "What each tier needs");
-    words(body, cores_at, top, "small", "cores");
-    words(body, memory_at, top, "small", "memory");
+    words(body, cores_at, top + 24.0, "small", "cores");
+    words(body, memory_at, top + 24.0, "small", "memory");
     let sums: Vec<Sum> = capacity.tiers.iter().map(|tier| Sum::of(std::iter::once(tier))).collect();
     let largest = |of: fn(&Sum) -> u64| sums.iter().map(of).max().unwrap_or(1).max(1) as f64;
     let (cores, memory) = (largest(|sum| sum.cores), largest(|sum| sum.memory.0));
-    let mut y = top + 14.0;
+    let mut y = top + 34.0;
     for (tier, sum) in capacity.tiers.iter().zip(&sums) {
         let (colour, word) = source(tier.source);
         let later = tier.name.role().is_none();
@@ -89,7 +89,7 @@ fn tiers(body: &mut String, capacity: &Capacity, top: f64) -> f64 {
         let text_memory = format!("{} GB", gigabytes(sum.memory.0.into()));
         let _ =
             write!(body, "<g><title>{}: {text_cores} cores, {text_memory}, {word}</title>", tier.name.word());
-        words(body, cores_at - 10.0, y + 15.0, "end", tier.name.word());
+        words(body, cores_at - 10.0, y + 13.0, "end", tier.name.word());
         let mut bar = |x: f64, part: f64, text: &str| {
             let width = (most * part).max(2.0);
             // What has no hosts yet is only an outline: room that is kept free.
@@ -211,8 +211,11 @@ fn racks(body: &mut String, center: &Center, top: f64) -> f64 {
                 "<rect x=\"{at:.1}\" y=\"{y:.1}\" width=\"{wide:.1}\" height=\"{:.1}\" fill=\"{fill}\" stroke=\"#ffffff\" stroke-width=\"0.6\"/>",
                 BLADE - 3.0
             );
-            if wide > name.len() as f64 * 6.4 + 4.0 {
-                words(body, at + 3.0, y + 14.5, "in", name);
+            // The whole name where there is room, else the number: the legend has the colour.
+            let number = name.trim_start_matches(|c: char| !c.is_ascii_digit());
+            let fitting = [name, number].into_iter().find(|text| wide > text.len() as f64 * 6.6 + 5.0);
+            if let Some(text) = fitting.filter(|text| !text.is_empty()) {
+                words(body, at + 3.0, y + 14.5, "in", text);
             }
             at += wide;
         };
