@@ -98,7 +98,6 @@ in
     systemd.services = {
       chasqui-pki-check = {
         description = "Look at this host's certificates";
-        startAt = cfg.at;
         serviceConfig = {
           Type = "oneshot";
           ExecStart = check;
@@ -137,10 +136,15 @@ in
       }
     ) renewals;
 
-    # Whoever was away at the hour looks when it is back.
-    systemd.timers.chasqui-pki-check.timerConfig = {
-      Persistent = true;
-      RandomizedDelaySec = "1h";
+    systemd.timers.chasqui-pki-check = {
+      description = "Look at this host's certificates";
+      wantedBy = [ "timers.target" ];
+      timerConfig = {
+        OnCalendar = cfg.at;
+        # Whoever was away at the hour looks when it is back.
+        Persistent = true;
+        RandomizedDelaySec = "1h";
+      };
     };
   };
 }
