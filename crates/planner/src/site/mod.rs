@@ -3,6 +3,7 @@
 //! [`load`] gives a [`Site`] in which every name stands for something, or all that is wrong with the file.
 
 mod check;
+mod diff;
 mod finding;
 mod fleet;
 mod load;
@@ -18,6 +19,7 @@ mod svg;
 mod walk;
 
 pub use check::check;
+pub use diff::{Action, Difference, HostChange, Interruption, Key, KeyChange, Phase, Topic, Wave, diff};
 pub use finding::{Finding, Severity};
 pub use load::{Document, SiteError, load, open, parse};
 pub use model::*;

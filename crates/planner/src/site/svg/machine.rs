@@ -8,7 +8,7 @@ use super::block::{Block, fitted};
 use super::palette;
 
 /// Width of a card.
-pub(super) const WIDTH: f64 = 172.0;
+pub(super) const WIDTH: f64 = 166.0;
 /// Between the edge of a card and what is in it.
 const EDGE: f64 = 6.0;
 /// Height of a host in its machine.

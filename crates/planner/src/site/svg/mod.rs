@@ -208,7 +208,7 @@ fn legend(site: &Site, width: f64) -> Block {
     ];
     let used: BTreeSet<NetworkKind> = site.networks.values().map(|network| network.kind).collect();
     let kinds = kinds.iter().filter(|kind| used.contains(kind));
-    let networks = kinds.map(|kind| strip::key(palette::network(*kind), &format!("in a {kind} network")));
+    let networks = kinds.map(|kind| strip::key(palette::network(*kind), &format!("{kind} network")));
     stack(
         vec![
             strip::label("Legend"),
