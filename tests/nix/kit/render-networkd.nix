@@ -2,8 +2,6 @@
 { lib }:
 let
   inherit (import ./sections.nix { inherit lib; })
-    scalar
-    lines
     section
     blocks
     ;

@@ -38,7 +38,6 @@ let
     mkMerge
     mkOptionDefault
     pushDown
-    discharge
     showDefs
     mergeDefs
     types
@@ -115,19 +114,24 @@ let
               ];
         };
       collect =
-        seen: file: ms:
+        # nixpkgs' lib does not end when modules import each other.
+        above: seen: file: ms:
         foldl'
           (
             acc: m:
             let
               k = if isPath m || isString m then toString m else null;
             in
-            if k != null && elem k acc.seen then
+            if k != null && elem k above then
+              throw "${k} imports itself, by way of ${toString above}"
+            else if k != null && elem k acc.seen then
               acc
             else
               let
                 n = norm (load file m);
-                sub = collect (acc.seen ++ optional (k != null) k) n.file n.imports;
+                sub = collect (above ++ optional (k != null) k) (
+                  acc.seen ++ optional (k != null) k
+                ) n.file n.imports;
               in
               {
                 seen = sub.seen;
@@ -139,7 +143,7 @@ let
             out = [ ];
           }
           ms;
-      all' = (collect [ ] "<unknown-file>" (modules ++ [ internal ])).out;
+      all' = (collect [ ] [ ] "<unknown-file>" (modules ++ [ internal ])).out;
       internal = {
         _file = "minilib";
         options._module.args = mkOption {
@@ -297,13 +301,6 @@ let
             ) defs;
         };
       tree = evalTree prefix optTree.options defsAll;
-      realUnmatched = filter (
-        u:
-        discharge {
-          file = u.file;
-          value = u.value;
-        } != [ ]
-      ) tree.unmatched;
       free =
         if freeform == null then
           { }
@@ -315,9 +312,9 @@ let
             }) tree.unmatched
           );
       checked =
-        if freeform == null && check && realUnmatched != [ ] then
+        if freeform == null && check && tree.unmatched != [ ] then
           let
-            u = head realUnmatched;
+            u = head tree.unmatched;
           in
           throw "The option `${showOption u.loc}' does not exist. Definition values:${showDefs [ u ]}"
         else
