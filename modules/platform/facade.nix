@@ -46,6 +46,11 @@ let
   );
 in
 {
+  imports = [
+    ./firewall.nix
+    ./vrrp.nix
+  ];
+
   options.chasqui.facade = {
     enable = mkOption {
       type = types.bool;

@@ -43,6 +43,8 @@ let
   };
 in
 {
+  imports = [ ./firewall.nix ];
+
   options.chasqui.knock = {
     enable = mkOption {
       type = types.bool;

@@ -46,6 +46,8 @@ let
     };
 in
 {
+  imports = [ ./vrrp.nix ];
+
   options.chasqui.router = {
     enable = mkOption {
       type = types.bool;

@@ -11,11 +11,6 @@ let
   tls = import ../tls-options.nix { inherit config lib chasquiLib; };
 in
 {
-  imports = [
-    ./http.nix
-    ./reverse-proxy.nix
-  ];
-
   options.chasqui.web = {
     enable = lib.mkOption {
       type = lib.types.bool;
