@@ -35,6 +35,19 @@ let
       m = b.match " *(.*[^ ]) *" s;
     in
     if m == null then s else b.head m;
+  # a key of a unit (nixpkgs, nixos/lib/utils.nix): what several say of it is a list
+  unitOption = types.anything // {
+    name = "unitOption";
+    merge =
+      loc: defs:
+      let
+        values = map (definition: definition.value) defs;
+      in
+      if b.any b.isList values then
+        b.concatLists (map (value: if b.isList value then value else [ value ]) values)
+      else
+        types.anything.merge loc defs;
+  };
   # the type up to the end, given sub-options for a `submodule` in it
   parse =
     sub: s0:
@@ -46,6 +59,8 @@ let
     in
     if s == "boolean" then
       types.bool
+    else if s == "systemd option" then
+      unitOption
     else if s == "string" then
       types.str
     else if s == "non-empty string" then
