@@ -140,6 +140,8 @@ pub enum RoleInCertificate {
     Storage,
     /// A proxy.
     Proxy,
+    /// A host, towards the services beside the roles: the database cluster, LDAP, logs, metrics.
+    Host,
 }
 
 /// `chasqui site …`
@@ -156,6 +158,34 @@ pub struct SiteArguments {
 /// The commands about the site file.
 #[derive(Subcommand, Debug)]
 pub enum SiteCommand {
+    /// Check site files: references, addresses, redundancy, capacity, encryption.
+    ///
+    /// Each finding names its key, what is wrong and how to mend it. The exit code is 1 when a file
+    /// has an error; warnings alone do not change it.
+    Check {
+        /// The site files.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Show a site: its hosts, machines, networks, published services and storage.
+    Show {
+        /// The site file.
+        file: PathBuf,
+        /// Write a picture of the fleet as well: data centres, racks, machines and the guests in them.
+        #[arg(long, value_name = "OUT")]
+        svg: Option<PathBuf>,
+    },
+    /// Say what changes between two site files, and in which order hosts may be rebuilt.
+    ///
+    /// The hosts of one wave may be rebuilt together: of each redundant group at most one member is
+    /// in it. Wait until a wave works before the next. What cannot be done without an interruption is
+    /// named.
+    Diff {
+        /// The site file that the hosts were built from.
+        old: PathBuf,
+        /// The site file that they are to be built from.
+        new: PathBuf,
+    },
     /// Print the JSON schema of the site file.
     ///
     /// NixOS reads the same schema, from `modules/lib/site.schema.json`.
