@@ -339,6 +339,13 @@ fn notes(demand: &Demand) -> Vec<String> {
         "The webmail and the outbound relay do not exist yet: their capacity is kept free on the blades, and the site has no host for them."
             .into(),
     );
+    if demand.model == Model::Measured {
+        notes.push(
+            "Measured are the binary's own roles on one machine over its loopback: what spam and virus filtering (E14) will cost the exchangers is not in it, nor is \
+             another kind of processor or disk. The margin is for what differs a little, not for those."
+                .into(),
+        );
+    }
     notes
 }
 

@@ -7,6 +7,12 @@ use chasqui_base::net::IpNetwork;
 
 use crate::demand::{Demand, ipv4};
 
+/// The third and fourth number of the n-th host, from 1, whose kind begins at a row.
+pub fn place_in(row: u8, number: u64) -> (u8, u8) {
+    let before = number.saturating_sub(1);
+    (row.saturating_add((before / 250) as u8), (before % 250) as u8 + 1)
+}
+
 /// The addresses of one data centre.
 #[derive(Clone, Debug)]
 pub struct Addresses {

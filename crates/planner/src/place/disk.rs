@@ -9,10 +9,9 @@ use super::kind::Kind;
 use crate::demand::Demand;
 
 const GB: u128 = 1_000_000_000;
-/// Pairs of controllers that have numbers in the address plan.
-const MOST_PAIRS: u64 = 100;
-/// Storage nodes, or backup hosts, that have numbers in the address plan.
-const MOST_NODES: u64 = 250;
+/// Pairs of controllers, and storage nodes or backup hosts, that have numbers in the address plan.
+const MOST_PAIRS: u64 = 600;
+const MOST_NODES: u64 = 1_000;
 /// Room for guests on each blade at least: for those that come later.
 const GUESTS: u128 = 200 * GB;
 

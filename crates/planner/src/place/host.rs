@@ -3,14 +3,14 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::address::{Addresses, Private};
+use super::address::{Addresses, Private, place_in};
 use super::blade::Blade;
 use super::kind::Kind;
 use super::write::{Text, role_word};
 use super::{Center, Edge};
 use crate::site::Role;
 
-/// The third and fourth number of the addresses of controllers.
+/// The third number of the addresses of controllers.
 const CONTROLLERS: u8 = 1;
 /// The third number of the blades of the first chassis.
 const BLADES: u8 = 100;
@@ -24,7 +24,7 @@ pub(super) fn placeholder_key(site: &str, host: &str) -> String {
 
 fn blade_number(center: &Center, blade: &Blade) -> (u8, u8) {
     match center.rack.chassis {
-        0 => (BLADES, blade.chassis as u8 + 1),
+        0 => place_in(BLADES, blade.chassis as u64 + 1),
         _ => (BLADES + blade.chassis as u8, blade.slot as u8),
     }
 }
@@ -60,7 +60,10 @@ pub(super) fn machines(text: &mut Text<'_>, center: &Center, first: &mut bool) {
             place.clone(),
             format!("rack = \"e{}\"", edge.number),
             format!("cores = {cores}\nmemory = \"{memory}\""),
-            format!("ports = {{ eno1 = {speed}, eno2 = {speed}, eno3 = 1 }}"),
+            format!(
+                "ports = {{ eno1 = {speed}, eno2 = {speed}, eno3 = 1 }}{}",
+                if speed > 400 { " # bundles" } else { "" }
+            ),
             format!("disk = \"64GB\"\npower = {}", edge.power),
         ];
         machine(text, &name, &lines);
@@ -229,7 +232,7 @@ fn blade_host(text: &mut Text<'_>, center: &Center, a: &Addresses, blade: &Blade
 fn controller_host(text: &mut Text<'_>, center: &Center, a: &Addresses, number: u32) {
     let name = text.of(&format!("array{number}"), center);
     let machine = text.of(&format!("array-{number}"), center);
-    let own = (CONTROLLERS, number as u8);
+    let own = place_in(CONTROLLERS, number.into());
     let of = |name: &str| text.of(name, center);
     let (management, storage, storage_b, san, san_b) =
         (of("management"), of("storage"), of("storage-b"), of("san"), of("san-b"));
@@ -273,7 +276,7 @@ fn guest_host(
     let Some(blade) = on else { return };
     let name = text.of(&format!("{}{number}", kind.name), center);
     let machine = blade_name(text, center, blade, true);
-    let own = (kind.row, number as u8);
+    let own = place_in(kind.row, number);
     let roles: Vec<String> = kind.roles.iter().map(|role| format!("\"{}\"", role_word(*role))).collect();
     let volume = match kind.roles.as_slice() {
         roles if roles.contains(&Role::Storage) => Some(("mail", "/var/lib/chasqui/mail")),

@@ -37,7 +37,7 @@ pub struct Kind {
     pub disk: ByteSize,
     /// Whether a lost one is started again on another machine, because its data is on a LUN and it has no second server.
     pub restarted: bool,
-    /// The third number of their addresses.
+    /// The third number of their addresses; of each further 250 the next one.
     pub row: u8,
 }
 
@@ -62,21 +62,21 @@ const LAYERED: [Draft; 13] = [
     draft("directory", &[TierName::Directory], 12),
     draft("mx", &[TierName::Mx], 13),
     draft("proxy", &[TierName::Proxy], 14),
-    draft("storage", &[TierName::Storage], 15),
+    draft("storage", &[TierName::Storage], 30),
     draft("reverse", &[TierName::ReverseProxy], 16),
     draft("http", &[TierName::Http], 17),
     draft("ldap", &[TierName::Ldap], 18),
     Draft { least: 2, count: 3, ..draft("database", &[TierName::Database], 19) },
     draft("log", &[TierName::Log], 20),
     draft("monitor", &[TierName::Monitoring], 21),
-    draft("backup", &[TierName::Backup], 22),
+    draft("backup", &[TierName::Backup], 40),
 ];
 
 const COMPACT: [Draft; 7] = [
     draft("facade", &[TierName::Facade], 10),
     Draft { count: 3, ..draft("ns", &[TierName::Dns], 11) },
     draft("service", &[TierName::Directory, TierName::Mx, TierName::Proxy], 12),
-    draft("storage", &[TierName::Storage], 15),
+    draft("storage", &[TierName::Storage], 30),
     draft("web", &[TierName::ReverseProxy, TierName::Http], 16),
     Draft { least: 2, count: 3, ..draft("data", &[TierName::Database, TierName::Ldap], 19) },
     draft("ops", &[TierName::Log, TierName::Monitoring, TierName::Backup], 20),

@@ -185,9 +185,10 @@ fn edges(demand: &Demand, users: u64) -> Vec<Edge> {
     let load = capacity::Load::of(demand, users);
     let gigabits = load.octets * 8.0 / 1e9;
     let least = if demand.compact() { 1 } else { 10 };
-    let speeds = [1, 10, 25, 40, 100, 200, 400, 800];
-    let speed =
-        speeds.into_iter().find(|speed| *speed >= least && f64::from(*speed) >= gigabits).unwrap_or(800);
+    // Single ports up to 400 Gbit/s, then bundles of those.
+    let speeds = [1, 10, 25, 40, 100, 200, 400];
+    let single = speeds.into_iter().find(|speed| *speed >= least && f64::from(*speed) >= gigabits);
+    let speed = single.unwrap_or_else(|| 400 * (gigabits / 400.0).ceil() as u32);
     let kinds: &[&'static str] = if demand.compact() { &["edge"] } else { &["firewall", "router"] };
     let pair = |kind: &&'static str| {
         let power = demand.edge_power.into();

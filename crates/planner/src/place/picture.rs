@@ -74,7 +74,7 @@ fn source(source: Source) -> (&'static str, &'static str) {
 
 /// Two bars for each tier, cores and memory, each column with its own scale.
 fn tiers(body: &mut String, capacity: &Capacity, top: f64) -> f64 {
-    let (cores_at, memory_at, most) = (MARGIN + 130.0, MARGIN + 660.0, 370.0);
+    let (cores_at, memory_at, most) = (MARGIN + 130.0, MARGIN + 660.0, 350.0);
     words(body, MARGIN, top, "head", "What each tier needs");
     words(body, cores_at, top + 24.0, "small", "cores");
     words(body, memory_at, top + 24.0, "small", "memory");

@@ -164,6 +164,12 @@ impl Text<'_> {
             "Private addresses are 10.D.R.N: D says data centre and kind of network, R the kind of host, N which of them; a host has the same \
              R.N in each of its networks.",
         );
+        if self.several {
+            self.comment(
+                "The data centres reach each other's service networks over a line or tunnel that is not of this file; what the roles send over it is \
+                 TLS or sealed datagrams anyway (E19).",
+            );
+        }
         for (number, center) in fleet.datacenters.iter().enumerate() {
             let a = self.addresses(number, center);
             let place = format!("datacenter = \"{}\"", center.name);
