@@ -15,6 +15,7 @@ let
     filter
     map
     foldl'
+    genList
     elemAt
     listToAttrs
     mapAttrs
@@ -34,6 +35,7 @@ let
     setAttrByPath
     recursiveUpdate
     drop
+    imap1
     showOption
     mkMerge
     mkOptionDefault
@@ -113,37 +115,31 @@ let
                 "meta"
               ];
         };
-      collect =
-        # nixpkgs' lib does not end when modules import each other.
-        above: seen: file: ms:
-        foldl'
-          (
-            acc: m:
-            let
-              k = if isPath m || isString m then toString m else null;
-            in
-            if k != null && elem k above then
-              throw "${k} imports itself, by way of ${toString above}"
-            else if k != null && elem k acc.seen then
-              acc
-            else
-              let
-                n = norm (load file m);
-                sub = collect (above ++ optional (k != null) k) (
-                  acc.seen ++ optional (k != null) k
-                ) n.file n.imports;
-              in
-              {
-                seen = sub.seen;
-                out = acc.out ++ sub.out ++ [ n ];
-              }
-          )
-          {
-            inherit seen;
-            out = [ ];
-          }
-          ms;
-      all' = (collect [ ] [ ] "<unknown-file>" (modules ++ [ internal ])).out;
+      # Modules and what they import, each file once, in the order of nixpkgs' lib: lists are merged in it.
+      closure = builtins.genericClosure {
+        startSet = imap1 (number: entry [ ] "<unknown-file>" ":${toString number}") (
+          modules ++ [ internal ]
+        );
+        operator =
+          item:
+          imap1 (
+            number: entry (item.above ++ [ item.key ]) item.module.file "${item.key}:${toString number}"
+          ) item.module.imports;
+      };
+      entry =
+        above: file: anonymous: m:
+        let
+          key = if isPath m || isString m then toString m else anonymous;
+        in
+        {
+          inherit above;
+          # nixpkgs' lib does not end when modules import each other.
+          key = if elem key above then throw "${key} imports itself, by way of ${toString above}" else key;
+          module = norm (load file m);
+        };
+      all' = map (index: (elemAt closure (length closure - 1 - index)).module) (
+        genList (index: index) (length closure)
+      );
       internal = {
         _file = "minilib";
         options._module.args = mkOption {
