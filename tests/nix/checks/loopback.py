@@ -21,7 +21,7 @@ def run(*command, ok=True, **more):
     return done.stdout + done.stderr
 
 
-def eventually(what, wanted, seconds=30):
+def eventually(what, wanted, seconds=60):
     """Waits until `wanted()` is something, and gives it."""
     end = time.monotonic() + seconds
     while not (found := wanted()):
