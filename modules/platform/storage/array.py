@@ -151,9 +151,11 @@ def volumes(array):
         if array.cache and lun["cache"]:
             run(*made, f"{name}-cache", "--extents", extents(lun["cache"]), group, array.device(array.cache))
             run("lvconvert", "--yes", "--type", "cache", "--cachevol", f"{name}-cache", "--cachemode", "writeback", f"{group}/{name}")
-        # The host formats a LUN only if it begins blank.
+        # The host formats a LUN only if it begins blank. And a cache that was never flushed does not pass cache_check after a crash.
         with open(f"/dev/{group}/{name}", "r+b") as file:
             file.write(bytes(BLANK))
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def extents(octets):
