@@ -130,6 +130,8 @@ let
           server.greeting
       }\""
       "misc_timeout ${toString (typed.check.timeout + 2)}"
+      "retry ${toString typed.check.retries}"
+      "delay_before_retry 1"
       "misc_dynamic"
       "user ${typed.user}"
     ];

@@ -4,7 +4,8 @@
 #   chasqui-facade-share HOST ADDRESS PORT WEIGHT smtp|imap|pop|tcp|udp
 #
 # A server that takes longer than a fifth of a second to say its first word has more to do than the others: its share falls as the time
-# grows, to no less than a tenth. A drained server has none; what is connected to it stays connected.
+# grows, to no less than a tenth. The time is an average that forgets a quarter with each measurement, so that one slow moment, here or
+# there, moves little. A drained server has no share; what is connected to it stays connected.
 set -u
 host=$1 address=$2 port=$3 weight=$4 protocol=$5
 folder=${CHASQUI_FACADE:-/run/chasqui-facade}
@@ -28,9 +29,13 @@ if [ -n "$greeting" ]; then
 fi
 took_ms=$(((${EPOCHREALTIME//[.,]/} - start) / 1000))
 
+memory=$folder/times/$host-$port
+if read -r average_ms 2>/dev/null <"$memory"; then average_ms=$(((3 * average_ms + took_ms) / 4)); else average_ms=$took_ms; fi
+echo "$average_ms" >"$memory"
+
 share=$weight
-if [ "$took_ms" -gt "$full_share_ms" ]; then
-  share=$((weight * full_share_ms / took_ms))
+if [ "$average_ms" -gt "$full_share_ms" ]; then
+  share=$((weight * full_share_ms / average_ms))
   least=$(((weight + 9) / 10))
   if [ "$share" -lt "$least" ]; then share=$least; fi
 fi

@@ -284,6 +284,7 @@ in
       systemd.tmpfiles.rules = [
         "d /run/chasqui-facade 0755 root root -"
         "d /run/chasqui-facade/drain 0755 root root -"
+        "d /run/chasqui-facade/times 0755 keepalived_script keepalived_script -"
       ];
 
       chasqui.firewall.untracked = halves;

@@ -16,7 +16,7 @@ KERNEL = pathlib.Path("/usr/bin/linux.uml")
 MODULES = pathlib.Path("/usr/lib/uml/modules")
 PACKAGES = (
     "systemd,udev,kmod,iproute2,iputils-ping,mdadm,lvm2,thin-provisioning-tools,open-iscsi,multipath-tools,python3,python3-rtslib-fb,"
-    "e2fsprogs,btrfs-progs,dmsetup,procps,util-linux"
+    "e2fsprogs,btrfs-progs,dmsetup,procps,util-linux,keepalived,ipvsadm,gawk"
 )
 
 
@@ -36,7 +36,8 @@ def call(*command, **more):
 def system():
     """The folder with the guests' system, made on the first call."""
     folder = CACHE / "system"
-    if not (folder / "complete").exists():
+    complete = folder / "complete"
+    if not complete.exists() or complete.read_text() != PACKAGES:
         shutil.rmtree(folder, ignore_errors=True)
         CACHE.mkdir(parents=True, exist_ok=True)
         print("          making the guests' system, once", flush=True)
@@ -45,7 +46,7 @@ def system():
         shutil.copytree(version, folder / "lib/modules" / version.name)
         call("chroot", folder, "depmod", version.name)
         (folder / "etc/rtslib-fb-target").mkdir(exist_ok=True)
-        (folder / "complete").touch()
+        complete.write_text(PACKAGES)
     shutil.copy(HERE / "guest", folder / "guest")
     return folder
 
