@@ -17,36 +17,44 @@ let
       errors = schema.errors data;
     in
     if (data.version or null) != 1 then
-      throw "version: this site file is of version ${toString (data.version or "none")}; these modules read version 1"
+      throw "version: this site file is of version ${
+        toString (data.version or "none")
+      }; these modules read version 1"
     else if errors != [ ] then
       throw "the site file is wrong:\n${base.concatMapStrings (error: "  ${error}\n") errors}"
     else
       schema.filled data;
 
-  lib = base // address // model // {
-    inherit base check;
-    errors = schema.errors;
-    network = import ./network.nix { inherit base model address; };
-    storage = import ./storage.nix { inherit base model address; };
-    roles = import ./roles.nix { inherit base model address; };
-    load = path: check (builtins.fromTOML (builtins.readFile path));
+  lib =
+    base
+    // address
+    // model
+    // {
+      inherit base check;
+      errors = schema.errors;
+      network = import ./network.nix { inherit base model address; };
+      storage = import ./storage.nix { inherit base model address; };
+      roles = import ./roles.nix { inherit base model address; };
+      load = path: check (builtins.fromTOML (builtins.readFile path));
 
-    # The parts of the platform, a file each.
-    database = import ./database.nix { inherit lib; };
-    dns = import ./dns.nix { inherit lib; };
-    facade = import ./facade.nix { inherit lib; };
-    firewall = import ./firewall.nix { inherit lib; } // import ./firewall-text.nix { inherit lib; };
-    knock = import ./knock.nix { inherit lib; };
-    ldap = import ./ldap.nix { inherit lib; };
-    monitoring = import ./monitoring.nix { inherit lib; };
-    router = import ./router.nix { inherit lib; };
-    vpn = import ./vpn.nix { inherit lib; };
-    vrrp = import ./vrrp.nix { inherit lib; };
-    nginx = import ./nginx.nix { inherit lib; };
-    pki = import ./pki.nix { inherit lib; };
-    syslog = import ./syslog.nix { inherit lib; };
-    web = import ./web.nix { inherit lib; };
-    xen = import ./xen.nix { inherit lib; };
-  };
+      inherit (import ./reach.nix { inherit lib; }) addressToward;
+
+      # The parts of the platform, a file each.
+      database = import ./database.nix { inherit lib; };
+      dns = import ./dns.nix { inherit lib; };
+      facade = import ./facade.nix { inherit lib; };
+      firewall = import ./firewall.nix { inherit lib; } // import ./firewall-text.nix { inherit lib; };
+      knock = import ./knock.nix { inherit lib; };
+      ldap = import ./ldap.nix { inherit lib; };
+      monitoring = import ./monitoring.nix { inherit lib; };
+      router = import ./router.nix { inherit lib; };
+      vpn = import ./vpn.nix { inherit lib; };
+      vrrp = import ./vrrp.nix { inherit lib; };
+      nginx = import ./nginx.nix { inherit lib; };
+      pki = import ./pki.nix { inherit lib; };
+      syslog = import ./syslog.nix { inherit lib; };
+      web = import ./web.nix { inherit lib; };
+      xen = import ./xen.nix { inherit lib; };
+    };
 in
 lib

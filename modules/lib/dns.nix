@@ -10,9 +10,10 @@ let
   text = import ./dns-text.nix { inherit lib; };
   inherit (builtins) head map tail;
 
-  server = site: host: {
+  # A server as another one reaches it.
+  server = site: from: host: {
     name = lib.fqdn site host;
-    address = lib.serviceAddress site host;
+    address = lib.addressToward site from host;
   };
 in
 {
@@ -33,9 +34,11 @@ in
       isPrimary = servers != [ ] && head servers == host;
     in
     {
-      primary = if isPrimary || servers == [ ] then null else server site (head servers);
-      secondaries = if isPrimary then map (server site) (tail servers) else [ ];
-      transferAddresses = lib.optionals isPrimary [ (lib.serviceAddress site host) ];
+      primary = if isPrimary || servers == [ ] then null else server site host (head servers);
+      secondaries = if isPrimary then map (server site host) (tail servers) else [ ];
+      transferAddresses = lib.optionals isPrimary (
+        lib.unique (map (other: lib.addressToward site other host) (tail servers))
+      );
       inherit (site.dns) dnssec;
       views = map (view: { inherit (view) name clients; }) (zone.viewsOf site);
       zones = zone.zonesOf site;

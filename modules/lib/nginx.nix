@@ -54,7 +54,7 @@ in
       );
       servers = map (name: {
         inherit name port;
-        address = lib.serviceAddress site name;
+        address = lib.addressToward site host name;
         inherit (site.hosts.${name}) drain weight;
       }) servers;
       serverName = tierName site;
@@ -71,7 +71,11 @@ in
     {
       addresses = lib.serviceAddresses site host;
       clients = lib.hostsWith site "reverse-proxy";
-      proxyAddresses = concatMap (lib.serviceAddresses site) (lib.hostsWith site "reverse-proxy");
+      proxyAddresses = lib.unique (
+        concatMap (name: lib.serviceAddresses site name ++ [ (lib.addressToward site host name) ]) (
+          lib.hostsWith site "reverse-proxy"
+        )
+      );
       files = lib.web.filesOf site;
       redirects = lib.genAttrs wwwOf (name: "https://${builtins.substring 4 (-1) name}");
     };

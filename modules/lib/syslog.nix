@@ -4,39 +4,12 @@
 let
   inherit (builtins)
     concatMap
-    elem
     filter
-    head
     map
     toJSON
     ;
 
   port = 6514;
-
-  # The address at which one host reaches another: in a network that both are in, the service network before others; else wherever the other
-  # is reached.
-  addressToward =
-    site: from: to:
-    let
-      order = [
-        "service"
-        "management"
-        "public"
-        "uplink"
-      ];
-      shared = filter (
-        network: site.networks.${network}.over == [ ] && elem network (lib.networksOf site to)
-      ) (lib.networksOf site from);
-      candidates = concatMap (
-        kind:
-        concatMap (lib.addressesOn site to) (filter (network: site.networks.${network}.kind == kind) shared)
-      ) order;
-      reachable = lib.ofFamily 4 candidates ++ lib.ofFamily 6 candidates;
-      both = filter (
-        a: lib.address site from (lib.networkOfAddress site a) (lib.family a) != null
-      ) reachable;
-    in
-    if both == [ ] then lib.serviceAddress site to else head both;
 
   quoted = text: "\"${text}\"";
   # gnutls is the driver that rsyslog has in NixOS and in Debian.
@@ -56,7 +29,7 @@ let
   '';
 in
 {
-  inherit port addressToward;
+  inherit port;
 
   fromSite =
     site: host:
@@ -67,7 +40,7 @@ in
       servers = map (name: {
         inherit name;
         certificateName = lib.fqdn site name;
-        address = addressToward site host name;
+        address = lib.addressToward site host name;
       }) logs;
       peers = [ "*.${site.internal_domain}" ];
       # Any of its addresses: which one a host sends from is its routes' business.

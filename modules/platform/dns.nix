@@ -341,13 +341,13 @@ in
       };
       openings.dns-transfer = lib.mkIf (isPrimary && exchanges) {
         tcp = [ cfg.transferPort ];
-        from = [ "role:dns" ];
+        from = map (server: server.address) cfg.secondaries;
       };
       # Secondaries are told of a change by a signed NOTIFY, and they and the primary ask each other over the service network.
       openings.dns-notify = lib.mkIf exchanges {
         tcp = [ cfg.port ];
         udp = [ cfg.port ];
-        from = [ "role:dns" ];
+        from = map (server: server.address) (if isPrimary then cfg.secondaries else [ cfg.primary ]);
       };
       metrics.dns = page;
       renewals = lib.mkIf exchanges { bind = lib.attrValues cfg.tls; };

@@ -154,7 +154,7 @@ in
     chasqui = {
       openings.http = {
         tcp = [ cfg.port ];
-        from = [ "role:reverse-proxy" ];
+        from = cfg.proxyAddresses;
       };
       healthChecks.http.port = cfg.port;
     };
