@@ -51,13 +51,22 @@ fn draining_a_server_changes_the_balancers_alone_and_the_standby_comes_first() {
 }
 
 #[test]
-fn a_published_address_changes_firewall_router_zones_and_the_servers_entry() {
+fn a_published_address_changes_firewall_router_and_zones_and_nothing_behind_them() {
     let difference = between(LAB, &changed(LAB, "public = [\"192.0.2.10\"", "public = [\"192.0.2.20\""));
     assert_eq!(difference.keys[0].key, "publish.smtp.at.norte.public");
     assert_eq!(topics(&difference, "edge1"), [Topic::Firewall, Topic::Translation]);
     assert_eq!(topics(&difference, "ns2"), [Topic::Zones]);
+    for host in ["service1", "facade1", "storage1", "blade1"] {
+        assert_eq!(topics(&difference, host), [], "{host}");
+    }
+}
+
+#[test]
+fn a_facade_address_changes_routers_balancers_and_servers() {
+    let difference = between(LAB, &changed(LAB, "facade = [\"10.20.1.10\"]", "facade = [\"10.20.1.15\"]"));
+    assert!(topics(&difference, "edge1").contains(&Topic::Translation));
+    assert_eq!(topics(&difference, "facade1"), [Topic::Balancers]);
     assert_eq!(topics(&difference, "service1"), [Topic::Published]);
-    assert!(topics(&difference, "storage1").is_empty() && topics(&difference, "blade1").is_empty());
 }
 
 #[test]

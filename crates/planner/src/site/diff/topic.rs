@@ -98,12 +98,15 @@ pub(super) struct Derived<'a> {
     site: &'a Site,
     /// Values that several hosts have in common, by topic and by what they are about: a data centre, a network.
     shared: BTreeMap<(Topic, String), Value>,
+    /// The data centres that have routers, which hold the public addresses.
+    routed: BTreeSet<&'a str>,
 }
 
 impl<'a> Derived<'a> {
     /// Works out what several hosts have in common.
     pub(super) fn of(site: &'a Site) -> Self {
-        let mut derived = Self { site, shared: BTreeMap::new() };
+        let routed = site.hosts_with(Role::Router).filter_map(|(_, host)| site.datacenter_of(host)).collect();
+        let mut derived = Self { site, shared: BTreeMap::new(), routed };
         derived.fleet();
         for datacenter in site.datacenters.keys() {
             derived.datacenter(datacenter);
@@ -284,8 +287,15 @@ impl<'a> Derived<'a> {
             })
             .collect();
         own.insert(Topic::Volumes, json!(volumes));
-        let published: BTreeMap<&str, Value> =
-            site.published_by(host).map(|(name, entry, at)| (name, json!([entry, at]))).collect();
+        // What is published through routers is the host's affair only as far as they hand it on: by the façade's address.
+        let routed = self.routed.contains(site.datacenter_of(host).unwrap_or_default());
+        let published: BTreeMap<&str, Value> = site
+            .published_by(host)
+            .map(|(name, entry, at)| {
+                let public = (!routed).then_some(&at.public);
+                (name, json!([entry.names, entry.tcp, entry.udp, entry.from, at.facade, public]))
+            })
+            .collect();
         own.insert(Topic::Published, json!(published));
         if host.has(Role::StorageArray) {
             own.insert(Topic::Arrays, arrays(site, name));
