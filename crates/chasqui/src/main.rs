@@ -84,7 +84,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Config(command) => config::config(command),
         Command::Pki(command) => pki::pki(command),
         Command::Site(arguments) => site::site(arguments),
-        Command::Plan(arguments) => plan::plan(arguments),
+        Command::Plan(arguments) => plan::plan(*arguments),
         Command::Completion(arguments) => shell::completion(arguments),
         Command::Man(arguments) => shell::man(arguments),
     }

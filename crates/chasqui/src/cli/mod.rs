@@ -93,7 +93,7 @@ pub enum Command {
     /// Prints load, storage, what each tier needs and where each number comes from, and how guests
     /// are put on blades so that any one blade or chassis may fail. With --out it writes a site file
     /// that `chasqui site check` accepts.
-    Plan(PlanArguments),
+    Plan(Box<PlanArguments>),
     /// Print the completion script of a shell.
     Completion(CompletionArguments),
     /// Print the manual page, or write the pages of all commands into a folder.

@@ -18,7 +18,10 @@ pub fn plan(demand: &Demand, capacity: &Capacity, fleet: &Result<Fleet, PlaceErr
     heading(&mut text, "What each tier needs");
     put(&mut text, tiers(demand, capacity));
     let _ = writeln!(text, "\n\"measured\" comes from {}.", capacity.measured);
-    let _ = writeln!(text, "\"paper\" is a rule of the evaluation of Expresso V3; \"assumed\" is neither, and yours to judge.");
+    let _ = writeln!(
+        text,
+        "\"paper\" is a rule of the evaluation of Expresso V3; \"assumed\" is neither, and yours to judge."
+    );
     match fleet {
         Ok(fleet) => fleet.datacenters.iter().for_each(|center| place(&mut text, center)),
         Err(error) => {
@@ -89,12 +92,21 @@ fn place(text: &mut String, center: &Center) {
     let fails = if chassis == 0 { "server" } else { "blade or chassis" };
     heading(
         text,
-        &format!("Servers of {}, {} accounts; any one {fails} may fail", center.name, thousands(center.users.into())),
+        &format!(
+            "Servers of {}, {} accounts; any one {fails} may fail",
+            center.name,
+            thousands(center.users.into())
+        ),
     );
-    let mut table = output::table(&["hosts", "roles", "carry the load", "spare", "cores", "memory", "system disk"]);
+    let mut table =
+        output::table(&["hosts", "roles", "carry the load", "spare", "cores", "memory", "system disk"]);
     for kind in &center.kinds {
         let roles: Vec<String> = kind.roles.iter().map(ToString::to_string).collect();
-        let spare = if kind.restarted { "restarted".to_owned() } else { (kind.count - kind.needed.min(kind.count)).to_string() };
+        let spare = if kind.restarted {
+            "restarted".to_owned()
+        } else {
+            (kind.count - kind.needed.min(kind.count)).to_string()
+        };
         table.add_row([
             format!("{}1…{}", kind.name, kind.count),
             roles.join(", "),
@@ -135,12 +147,21 @@ fn place(text: &mut String, center: &Center) {
     );
 
     heading(text, &format!("Arrays of {}", center.name));
-    let mut table =
-        output::table(&["array", "controllers", "for", "RAID 6 groups", "drives", "net TB", "in LUNs TB", "SSDs, mirrored"]);
+    let mut table = output::table(&[
+        "array",
+        "controllers",
+        "for",
+        "RAID 6 groups",
+        "drives",
+        "net TB",
+        "in LUNs TB",
+        "SSDs, mirrored",
+    ]);
     let tb = |octets| Ratio::new(octets, 1_000_000_000_000).to_string();
     for (i, array) in center.disks.arrays.iter().enumerate() {
         let controller = |which| 2 * array.pair + which + 1;
-        let ssds = if array.ssds == 0 { "none".to_owned() } else { format!("{} × {}", array.ssds, array.ssd_size) };
+        let ssds =
+            if array.ssds == 0 { "none".to_owned() } else { format!("{} × {}", array.ssds, array.ssd_size) };
         table.add_row([
             format!("a{}", i + 1),
             format!("array{}, array{}", controller(array.first), controller(1 - array.first)),

@@ -106,21 +106,38 @@ pub(super) fn machines(text: &mut Text<'_>, center: &Center, first: &mut bool) {
 /// The hosts of a data centre.
 pub(super) fn hosts(text: &mut Text<'_>, number: usize, center: &Center) {
     let addresses = text.addresses(number, center);
-    let suffix =
-        if number > 0 || text.of("", center) != "" { format!(" of {}", center.name) } else { String::new() };
+    let suffix = if !text.of("", center).is_empty() { format!(" of {}", center.name) } else { String::new() };
     text.section(&format!("Systems of the machines{suffix}"));
     for (i, edge) in center.edges.iter().enumerate() {
         if i > 0 {
             text.blank();
         }
+        match (edge.kind, edge.number) {
+            ("firewall", 1) => text.comment(
+                "Firewalls with the administrators' entrance, layer 2 (E2): a pair, each fast enough alone.",
+            ),
+            ("router", 1) => text.comment("Routers, layer 3 (E3): a pair, each fast enough alone."),
+            ("edge", 1) => text.comment(
+                "Firewalls and routers in one, layers 2 and 3 (E2, E3): a pair, each fast enough alone.",
+            ),
+            _ => {}
+        }
         edge_host(text, center, &addresses, edge);
     }
     for (i, blade) in center.rack.blades.iter().enumerate() {
         text.blank();
+        if i == 0 {
+            text.comment("Xen hosts (E10). Each has a LUN for its guests' system disks.");
+        }
         blade_host(text, center, &addresses, blade, i + 1);
     }
     for controller in 1..=center.disks.controllers {
         text.blank();
+        if controller == 1 {
+            text.comment(
+                "Controllers of the disk arrays, layer 9 (E12), in pairs: 1 and 2, 3 and 4, and so on.",
+            );
+        }
         controller_host(text, center, &addresses, controller);
     }
     text.section(&format!("Guests{suffix}"));
@@ -248,19 +265,19 @@ fn controller_host(text: &mut Text<'_>, center: &Center, a: &Addresses, number: 
 fn about(text: &mut Text<'_>, center: &Center, kind: &Kind) {
     let users = crate::capacity::thousands(center.users.into());
     let fails = if center.rack.chassis == 0 { "server" } else { "chassis" };
+    let title = kind.about;
+    let (needed, spare) = (kind.needed, kind.count.saturating_sub(kind.needed));
     let sentence = if kind.restarted {
         format!(
-            "{} hosts, each alone with its LUN: a lost one is started again on another blade, there is room on them.",
-            kind.count
+            "{title}: each alone with its LUN. A lost one is started again on another blade, which has room for it (E17)."
         )
-    } else if kind.count > kind.needed {
+    } else if spare > 0 {
+        let carry = if needed == 1 { "carries" } else { "carry" };
         format!(
-            "{} carry the load of {users} accounts; {} more, so that any one {fails} may fail.",
-            kind.needed,
-            kind.count - kind.needed
+            "{title}: {needed} {carry} the load of {users} accounts, {spare} more so that any {fails} may fail."
         )
     } else {
-        format!("{} of the cluster's voters, the others are in the other data centres.", kind.count)
+        format!("{title}: {} of the cluster's voters, the others are in the other data centres.", kind.count)
     };
     text.comment(&sentence);
 }

@@ -23,6 +23,8 @@ const GB: u64 = 1_000_000_000;
 pub struct Kind {
     /// The beginning of their names.
     pub name: &'static str,
+    /// What they are, for people.
+    pub about: &'static str,
     /// What they do.
     pub roles: Vec<Role>,
     /// How many carry the load.
@@ -44,6 +46,7 @@ pub struct Kind {
 /// What a kind is made of, before its size is known.
 struct Draft {
     name: &'static str,
+    about: &'static str,
     tiers: &'static [TierName],
     row: u8,
     /// Servers that must be left after a failure.
@@ -52,34 +55,62 @@ struct Draft {
     count: u64,
 }
 
-const fn draft(name: &'static str, tiers: &'static [TierName], row: u8) -> Draft {
-    Draft { name, tiers, row, least: 1, count: 2 }
+const fn draft(name: &'static str, about: &'static str, tiers: &'static [TierName], row: u8) -> Draft {
+    Draft { name, about, tiers, row, least: 1, count: 2 }
 }
 
 const LAYERED: [Draft; 13] = [
-    draft("facade", &[TierName::Facade], 10),
-    Draft { count: 3, ..draft("ns", &[TierName::Dns], 11) },
-    draft("directory", &[TierName::Directory], 12),
-    draft("mx", &[TierName::Mx], 13),
-    draft("proxy", &[TierName::Proxy], 14),
-    draft("storage", &[TierName::Storage], 30),
-    draft("reverse", &[TierName::ReverseProxy], 16),
-    draft("http", &[TierName::Http], 17),
-    draft("ldap", &[TierName::Ldap], 18),
-    Draft { least: 2, count: 3, ..draft("database", &[TierName::Database], 19) },
-    draft("log", &[TierName::Log], 20),
-    draft("monitor", &[TierName::Monitoring], 21),
-    draft("backup", &[TierName::Backup], 40),
+    draft("facade", "The façade, layer 4 (E4)", &[TierName::Facade], 10),
+    Draft { count: 3, ..draft("ns", "Authoritative DNS, layer 1 (E1)", &[TierName::Dns], 11) },
+    draft("directory", "Directory servers (S5)", &[TierName::Directory], 12),
+    draft("mx", "Mail exchangers (S7)", &[TierName::Mx], 13),
+    draft("proxy", "IMAP and POP3 proxies (S9)", &[TierName::Proxy], 14),
+    draft("storage", "Storage nodes, layer 9 (S4, E9)", &[TierName::Storage], 30),
+    draft("reverse", "Reverse proxies, layer 5 (E5)", &[TierName::ReverseProxy], 16),
+    draft("http", "Static content and redirects, layer 6 (E6)", &[TierName::Http], 17),
+    draft("ldap", "LDAP (E11)", &[TierName::Ldap], 18),
+    Draft {
+        least: 2,
+        count: 3,
+        ..draft("database", "The database, layers 8 and 9 (E8)", &[TierName::Database], 19)
+    },
+    draft("log", "Logs (S2)", &[TierName::Log], 20),
+    draft("monitor", "Metrics and alerts", &[TierName::Monitoring], 21),
+    draft("backup", "Backups (E16)", &[TierName::Backup], 40),
 ];
 
 const COMPACT: [Draft; 7] = [
-    draft("facade", &[TierName::Facade], 10),
-    Draft { count: 3, ..draft("ns", &[TierName::Dns], 11) },
-    draft("service", &[TierName::Directory, TierName::Mx, TierName::Proxy], 12),
-    draft("storage", &[TierName::Storage], 30),
-    draft("web", &[TierName::ReverseProxy, TierName::Http], 16),
-    Draft { least: 2, count: 3, ..draft("data", &[TierName::Database, TierName::Ldap], 19) },
-    draft("ops", &[TierName::Log, TierName::Monitoring, TierName::Backup], 20),
+    draft("facade", "The façade, layer 4 (E4)", &[TierName::Facade], 10),
+    Draft { count: 3, ..draft("ns", "Authoritative DNS, layer 1 (E1)", &[TierName::Dns], 11) },
+    draft(
+        "service",
+        "Directory, mail exchangers and proxies (S5, S7, S9)",
+        &[TierName::Directory, TierName::Mx, TierName::Proxy],
+        12,
+    ),
+    draft("storage", "Storage nodes, layer 9 (S4, E9)", &[TierName::Storage], 30),
+    draft(
+        "web",
+        "Reverse proxies and static content, layers 5 and 6 (E5, E6)",
+        &[TierName::ReverseProxy, TierName::Http],
+        16,
+    ),
+    Draft {
+        least: 2,
+        count: 3,
+        ..draft(
+            "data",
+            "The database, layers 8 and 9, and LDAP (E8, E11)",
+            &[TierName::Database, TierName::Ldap],
+            19,
+        )
+    },
+    draft(
+        "ops",
+        "Logs, metrics and backups (S2, E16)",
+        &[TierName::Log, TierName::Monitoring, TierName::Backup],
+        20,
+    ),
 ];
 
 /// The least number of storage nodes: by cores, memory and accounts.
@@ -136,6 +167,7 @@ fn kind(
     let each = memory.div_ceil(needed).saturating_add(own);
     Kind {
         name: draft.name,
+        about: draft.about,
         roles: draft
             .tiers
             .iter()

@@ -27,8 +27,9 @@ pub fn picture(demand: &Demand, capacity: &Capacity, fleet: &Fleet) -> String {
     let model = if demand.model == Model::Paper { "the paper's rules" } else { "our own measurements" };
     words(&mut body, MARGIN, y, "title", &format!("{}: {users} accounts of {}", demand.name, demand.quota));
     y += 26.0;
-    let line = ["requests", "bandwidth", "iops", "net"]
-        .map(|key| capacity.figure(key).map(|f| f.text.clone()).unwrap_or_default());
+    let figure = |key| capacity.figure(key).map(|figure| figure.text.clone()).unwrap_or_default();
+    let requests = figure("requests").replace(" /s", " requests/s");
+    let line = [requests, figure("bandwidth"), figure("iops"), figure("net")];
     let drives = thousands(capacity.drives.drives.into());
     words(
         &mut body,
