@@ -29,7 +29,7 @@ let
   hasRole = lib.elem "storage-array" config.chasqui.roles;
   inherit (chasquiLib) storage;
 
-  derived = name: storage.arrayOf site name // { capacity = storage.capacity site name; };
+  derived = name: lib.mapAttrs (_: lib.mkDefault) (storage.arrayOf site name // { capacity = storage.capacity site name; });
   arrayDrives = array: lib.concatMap (member: member.drives) array.groups ++ array.spares;
   cacheDrives = array: lib.optionals (array.cache != null) array.cache.drives;
   sum = lib.foldl' (a: b: a + b) 0;
@@ -163,9 +163,8 @@ in
 
     arrays = mkOption {
       type = types.attrsOf (types.submodule (import ./storage/array-options.nix { inherit lib chasquiLib; }));
-      default = if hasRole then lib.genAttrs (chasquiLib.arraysOf site host) derived else { };
-      defaultText = lib.literalMD "the arrays whose `controllers` name this host";
-      description = "The arrays that this host runs, or may take over.";
+      default = { };
+      description = "The arrays that this host runs, or may take over: those of the site file whose `controllers` name it, each value of which may be set anew.";
     };
 
     scrub = mkOption {
@@ -221,6 +220,8 @@ in
         ]
       ) cfg.arrays
     );
+
+    chasqui.storageArray.arrays = lib.mkIf hasRole (lib.genAttrs (chasquiLib.arraysOf site host) derived);
 
     boot.swraid = {
       enable = true;

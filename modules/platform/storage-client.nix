@@ -96,9 +96,8 @@ in
     };
 
     volumes = mkOption {
-      default = if known then storage.volumesOf site host else { };
-      defaultText = lib.literalMD "`hosts.HOST.volumes` of the site file";
-      description = "The volumes, each a volume group of its name.";
+      default = { };
+      description = "The volumes, each a volume group of its name: those of the site file, each value of which may be set anew.";
       type = types.attrsOf (
         types.submodule {
           options = {
@@ -162,6 +161,10 @@ in
           }
         ]
       ) cfg.volumes
+    );
+
+    chasqui.storageClient.volumes = lib.mkIf known (
+      lib.mapAttrs (_: lib.mapAttrs (_: lib.mkDefault)) (storage.volumesOf site host)
     );
 
     services.openiscsi = lib.mkIf (luns != [ ]) {

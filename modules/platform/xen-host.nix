@@ -158,9 +158,8 @@ in
     };
 
     guests = mkOption {
-      default = if hasRole then xen.guestsOf site host else { };
-      defaultText = lib.literalMD "the guests of this machine in the site file";
-      description = "The guests, by name.";
+      default = { };
+      description = "The guests, by name: those of this machine in the site file, each value of which may be set anew.";
       type = types.attrsOf (
         types.submodule (
           { name, ... }:
@@ -268,6 +267,8 @@ in
       assertion = !site.redundant;
       message = found.text;
     }) (lib.optionals hasRole (xen.together site site.hosts.${host}.machine));
+
+    chasqui.xenHost.guests = lib.mkIf hasRole (lib.mapAttrs (_: lib.mapAttrs (_: lib.mkDefault)) (xen.guestsOf site host));
 
     virtualisation.xen = {
       enable = true;
