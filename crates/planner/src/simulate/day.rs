@@ -29,6 +29,8 @@ pub(super) struct Day<'a> {
     at_senders: f64,
     /// Messages in the exchangers' spools.
     spooled: f64,
+    /// What came in this slice and has not been refused yet: nothing is refused twice.
+    left: Rates,
     /// Arrivals of each group's hosts in a second, of one host, by role of [`WORKING`] and class.
     arrivals: Vec<[Rates; WORKING.len()]>,
     /// Until when the balancers still send to a group that is gone.
@@ -60,6 +62,7 @@ impl<'a> Day<'a> {
             without_session: 0.0,
             at_senders: 0.0,
             spooled: 0.0,
+            left: [0.0; 3],
             arrivals: vec![[[0.0; 3]; WORKING.len()]; groups],
             noticed: vec![0.0; groups],
             changed: vec![f64::NEG_INFINITY; centres],
@@ -90,7 +93,7 @@ impl<'a> Day<'a> {
     fn step(&mut self, at: f64, seconds: f64) {
         let wanted = self.load.sessions(at);
         let open = (wanted - self.without_session).max(0.0);
-        self.lose_and_return(at, open);
+        self.lose_and_return(at, open, wanted);
         let mut rates = self.load.rates(at, open);
         let again = |waiting: &mut f64, after: f64| {
             let now = (*waiting / after).min(*waiting / seconds);
@@ -100,6 +103,8 @@ impl<'a> Day<'a> {
         rates[Class::LogIn as usize] += again(&mut self.without_session, self.assumed.log_in_again);
         rates[Class::Message as usize] += again(&mut self.at_senders, self.assumed.send_again);
         let spool = again(&mut self.spooled, self.assumed.spool_again);
+        self.left = rates.map(|rate| rate * seconds);
+        self.left[Class::Message as usize] += spool * seconds;
         self.record.begin(at, self.outages.now(at));
         for arrivals in &mut self.arrivals {
             *arrivals = [[0.0; 3]; WORKING.len()];
@@ -117,18 +122,22 @@ impl<'a> Day<'a> {
 
     // Losses
 
-    fn lose_and_return(&mut self, at: f64, open: f64) {
+    fn lose_and_return(&mut self, at: f64, open: f64, wanted: f64) {
         for number in 0..self.fleet.hosts.len() {
             let group = &self.fleet.hosts[number];
             let up = !self.outages.is_down(&group.names[0], group.movable, at);
             if up == group.up {
                 continue;
             }
-            let sessions = if group.roles.contains(&Role::Proxy) { open * self.part(number, Role::Proxy) } else { 0.0 };
-            let mailboxes =
-                if group.roles.contains(&Role::Storage) { open * self.part(number, Role::Storage) } else { 0.0 };
+            let sessions =
+                if group.roles.contains(&Role::Proxy) { open * self.part(number, Role::Proxy) } else { 0.0 };
+            let mailboxes = if group.roles.contains(&Role::Storage) {
+                open * self.part(number, Role::Storage)
+            } else {
+                0.0
+            };
             // A lost proxy's sessions come again elsewhere; a lost node's when it is back.
-            self.without_session += if up { mailboxes } else { sessions };
+            self.without_session = (self.without_session + if up { mailboxes } else { sessions }).min(wanted);
             self.noticed[number] = if up { 0.0 } else { at + self.assumed.detection };
             self.fleet.hosts[number].up = up;
             self.fleet.hosts[number].queue.clear();
@@ -178,12 +187,18 @@ impl<'a> Day<'a> {
         }
         let runs = |fleet: &Fleet, name: &str, usual: bool| -> f64 {
             let active = |number: usize| if usual { 0 } else { number };
-            let of = fleet.shelves.iter().filter(|shelf| shelf.controllers.get(active(shelf.active)).is_some_and(|c| c == name));
+            let of = fleet
+                .shelves
+                .iter()
+                .filter(|shelf| shelf.controllers.get(active(shelf.active)).is_some_and(|c| c == name));
             of.map(|shelf| shelf.names.len() as f64).sum()
         };
         for number in 0..self.fleet.shelves.len() {
             let shelf = &self.fleet.shelves[number];
-            let (Some(first), Some(now)) = (shelf.controllers.first(), shelf.controllers.get(shelf.active)) else { continue };
+            let (Some(first), Some(now)) = (shelf.controllers.first(), shelf.controllers.get(shelf.active))
+            else {
+                continue;
+            };
             let speed = runs(&self.fleet, first, true).max(1.0) / runs(&self.fleet, now, false).max(1.0);
             self.fleet.shelves[number].speed = speed.min(1.0);
         }
@@ -193,7 +208,9 @@ impl<'a> Day<'a> {
     fn part(&self, number: usize, role: Role) -> f64 {
         let group = &self.fleet.hosts[number];
         let weight = |group: &Group| group.weight * group.names.len() as f64;
-        let like = |other: &&Group| other.roles.contains(&role) && other.centre == group.centre && (other.up || role == Role::Storage);
+        let like = |other: &&Group| {
+            other.roles.contains(&role) && other.centre == group.centre && (other.up || role == Role::Storage)
+        };
         let all: f64 = self.fleet.hosts.iter().filter(like).map(weight).sum();
         let own = weight(group) / all.max(weight(group)).max(1e-9);
         own * self.fleet.shares[group.centre]
@@ -228,7 +245,8 @@ impl<'a> Day<'a> {
         }
         let stored = [log_ins, requests, messages + spool];
         let of = |group: &Group| group.centre == centre && group.roles.contains(&Role::Storage);
-        let all: f64 = self.fleet.hosts.iter().filter(|group| of(group)).map(|g| g.weight * g.names.len() as f64).sum();
+        let all: f64 =
+            self.fleet.hosts.iter().filter(|group| of(group)).map(|g| g.weight * g.names.len() as f64).sum();
         for number in 0..self.fleet.hosts.len() {
             let group = &self.fleet.hosts[number];
             if !of(group) {
@@ -276,7 +294,11 @@ impl<'a> Day<'a> {
         if rates == [0.0; 3] {
             return;
         }
-        let [log_ins, requests, messages] = rates.map(|rate| rate * seconds);
+        let [log_ins, requests, messages] = std::array::from_fn(|class| {
+            let refused = (rates[class] * seconds).min(self.left[class]);
+            self.left[class] -= refused;
+            refused
+        });
         self.without_session += log_ins;
         match role {
             Role::Storage => self.spooled += messages,
@@ -306,15 +328,20 @@ impl<'a> Day<'a> {
             let outcome = group.queue.step(seconds, work, service, 1.0, patience);
             let names = group.names.len() as f64;
             let waiting = group.queue.waiting(rate, work) * names;
+            let mut lost = [0.0_f64; 3];
             for role in group.roles.clone() {
                 let slot = WORKING.iter().position(|one| *one == role).unwrap_or_default();
                 let handled: f64 = arrivals[slot].iter().sum();
                 let group = &self.fleet.hosts[number];
-                self.record.station(Stage::Role(role), &group.names[0], &group.queue, handled * names * seconds, waiting, true);
-                if outcome.refused > 0.0 {
-                    self.refuse(role, seconds, arrivals[slot].map(|rate| rate * names * outcome.refused));
+                let asked = handled * names * seconds;
+                self.record.station(Stage::Role(role), &group.names[0], &group.queue, asked, waiting, true);
+                for (lost, rate) in lost.iter_mut().zip(arrivals[slot]) {
+                    // Whoever passes a host in two roles leaves it once.
+                    *lost = lost.max(rate * names * outcome.refused);
                 }
             }
+            let node = self.fleet.hosts[number].roles == [Role::Storage];
+            self.refuse(if node { Role::Storage } else { Role::Mx }, seconds, lost);
         }
     }
 
@@ -342,7 +369,13 @@ impl<'a> Day<'a> {
                 }
                 // The drives stand still with their controller; what it shares out is its cores and ports.
                 let shared = matches!(stage, Stage::Controller | Stage::Ports);
-                let speed = if !open { 0.0 } else if shared { shelf.speed } else { 1.0 };
+                let speed = if !open {
+                    0.0
+                } else if shared {
+                    shelf.speed
+                } else {
+                    1.0
+                };
                 let outcome = queue.step(seconds, work, service, speed, self.assumed.patience);
                 refused = refused.max(outcome.refused);
                 let waiting = queue.waiting(rate, work) * count;
@@ -370,7 +403,14 @@ impl<'a> Day<'a> {
             gate.queue.step(seconds, work, service, speed, self.assumed.patience);
             let rate = rates.iter().sum::<f64>() * share;
             let waiting = gate.queue.waiting(rate, work);
-            self.record.station(Stage::Role(gate.role), &gate.names[0], &gate.queue, rate * seconds, waiting, speed > 0.0);
+            self.record.station(
+                Stage::Role(gate.role),
+                &gate.names[0],
+                &gate.queue,
+                rate * seconds,
+                waiting,
+                speed > 0.0,
+            );
         }
     }
 
@@ -442,7 +482,8 @@ impl<'a> Day<'a> {
         }
         // One after the other: a reader needs what it read to know what comes next.
         let (fast, slow) = (1.0 / self.assumed.ssd_operations, 1.0 / self.assumed.drive_operations);
-        let missed = (0..self.costs.reads[class].round() as u32).filter(|_| !random.happens(shelf.hit)).count();
+        let missed =
+            (0..self.costs.reads[class].round() as u32).filter(|_| !random.happens(shelf.hit)).count();
         let hits = self.costs.reads[class] - missed as f64 + self.costs.writes[class];
         if shelf.has_ssds() {
             times[2] = passed(&shelf.ssds, fast, random) + (hits - 1.0).max(0.0) * fast;
@@ -473,7 +514,9 @@ impl<'a> Day<'a> {
     /// A host of a role by its load; `None` if it is one that is gone.
     fn any_host(&mut self, centre: usize, role: Role) -> Option<usize> {
         let of = |group: &Group, here: bool| {
-            group.roles.contains(&role) && (group.up || role == Role::Storage) && (!here || group.centre == centre)
+            group.roles.contains(&role)
+                && (group.up || role == Role::Storage)
+                && (!here || group.centre == centre)
         };
         let hosts = &self.fleet.hosts;
         let here = hosts.iter().any(|group| of(group, true));
@@ -509,7 +552,14 @@ impl ShelfWork {
             _ => (reads + writes, 0.0),
         };
         let (sealed, carried) = (octets / assumed.sealed, octets / shelf.port);
-        Self { parts: [(sealed, sealed / rate), (carried, carried / rate), (quick * fast, fast), (slower * slow, slow)] }
+        Self {
+            parts: [
+                (sealed, sealed / rate),
+                (carried, carried / rate),
+                (quick * fast, fast),
+                (slower * slow, slow),
+            ],
+        }
     }
 }
 

@@ -38,7 +38,6 @@ pub(super) struct Group {
     pub(super) roles: Vec<Role>,
     pub(super) centre: usize,
     pub(super) weight: f64,
-    pub(super) memory: u64,
     pub(super) shelf: Option<usize>,
     pub(super) queue: Queue,
     pub(super) up: bool,
@@ -61,7 +60,12 @@ pub(super) struct Gate {
 
 impl Fleet {
     /// The queues of a site; hosts in `touched` are queues of their own.
-    pub(super) fn of(site: &Site, demand: &Demand, assumed: &Assumptions, touched: &BTreeSet<String>) -> Self {
+    pub(super) fn of(
+        site: &Site,
+        demand: &Demand,
+        assumed: &Assumptions,
+        touched: &BTreeSet<String>,
+    ) -> Self {
         let mut centres: Vec<String> = Vec::new();
         let mut weights: Vec<f64> = Vec::new();
         for (_, host) in site.hosts_with(Role::Storage) {
@@ -101,14 +105,13 @@ impl Fleet {
             }
             let machine = site.machines.get(&host.machine);
             let cores = host.cores.or(machine.map(|machine| machine.cores)).unwrap_or(1);
-            let memory = host.memory.or(machine.map(|machine| machine.memory)).map_or(0, |memory| memory.0);
             let (centre, shelf) = (self.centre(site, host), shelf_of.get(name.as_str()).copied());
             // Of directory servers and balancers one does the work of a data centre: they are not alike.
             let alone = touched.contains(name) || host.has(Role::Directory) || host.has(Role::Facade);
             let key = if alone {
                 name.clone()
             } else {
-                format!("{centre} {roles:?} {cores} {memory} {} {shelf:?}", host.weight)
+                format!("{centre} {roles:?} {cores} {} {shelf:?}", host.weight)
             };
             let at = *alike.entry(key).or_insert(self.hosts.len());
             if at < self.hosts.len() {
@@ -120,7 +123,6 @@ impl Fleet {
                 roles,
                 centre,
                 weight: f64::from(host.weight),
-                memory,
                 shelf,
                 queue: Queue::new(f64::from(cores.max(1))),
                 up: true,
@@ -191,7 +193,9 @@ impl Fleet {
                 let hosts: Vec<(&str, &Host)> = site.hosts_with_in(&name, role).collect();
                 let Some((_, first)) = hosts.first() else { continue };
                 let ports = site.machines.get(&first.machine).map(|machine| &machine.ports);
-                let port = ports.and_then(|ports| ports.values().copied().reduce(f64::max)).unwrap_or(1.0) * 1e9 / 8.0;
+                let port = ports.and_then(|ports| ports.values().copied().reduce(f64::max)).unwrap_or(1.0)
+                    * 1e9
+                    / 8.0;
                 self.gates.push(Gate {
                     role,
                     up: vec![true; hosts.len()],

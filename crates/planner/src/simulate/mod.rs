@@ -98,8 +98,12 @@ pub fn run(
     options: &Options,
     progress: &mut dyn FnMut(f64),
 ) -> Result<Report, SimulateError> {
-    let needed =
-        [(Role::Storage, "storage"), (Role::Proxy, "proxy"), (Role::Mx, "mx"), (Role::Directory, "directory")];
+    let needed = [
+        (Role::Storage, "storage"),
+        (Role::Proxy, "proxy"),
+        (Role::Mx, "mx"),
+        (Role::Directory, "directory"),
+    ];
     for (role, name) in needed {
         if site.hosts_with(role).next().is_none() {
             return Err(SimulateError::Nobody(name));

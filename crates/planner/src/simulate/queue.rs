@@ -85,6 +85,7 @@ impl Queue {
     }
 
     /// The mean wait of arrivals with the mean service time.
+    #[cfg(test)]
     pub(super) fn mean_wait(&self) -> f64 {
         self.delay * (self.backlog + self.chance())
     }

@@ -196,7 +196,15 @@ impl Record {
     }
 
     /// The state of servers that are alike: what was asked of them in the slice, how many wait there; `open` if they serve.
-    pub(super) fn station(&mut self, stage: Stage, server: &str, queue: &Queue, asked: f64, waiting: f64, open: bool) {
+    pub(super) fn station(
+        &mut self,
+        stage: Stage,
+        server: &str,
+        queue: &Queue,
+        asked: f64,
+        waiting: f64,
+        open: bool,
+    ) {
         let (hour, point, at, event) = (self.hour(), self.point(), self.at, self.event);
         let tier = &mut self.tiers[stage.slot()];
         tier.used |= asked > 0.0;

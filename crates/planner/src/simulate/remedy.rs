@@ -21,7 +21,9 @@ pub(super) fn servers(stage: Stage, fleet: &Fleet) -> usize {
             names.dedup();
             names.len()
         }
-        Stage::Ssds => fleet.shelves.iter().map(|shelf| shelf.ssds.servers() as usize * shelf.names.len()).sum(),
+        Stage::Ssds => {
+            fleet.shelves.iter().map(|shelf| shelf.ssds.servers() as usize * shelf.names.len()).sum()
+        }
         Stage::Drives => arrays.map(|shelf| shelf.drives.servers() as usize * shelf.names.len()).sum(),
     }
 }
@@ -38,8 +40,12 @@ pub(super) fn of(stage: Stage, server: &str, load: f64, fleet: &Fleet) -> String
     let shelf = fleet.shelves.iter().find(|shelf| shelf.names.iter().any(|name| name == server));
     match stage {
         Stage::Role(role @ (Role::Firewall | Role::Router)) => {
-            let port = fleet.gates.iter().find(|gate| gate.role == role).map_or(0.0, |gate| gate.port * 8.0 / 1e9);
-            format!("ports of {:.0} Gbit/s instead of {port:.0}: one of the pair carries everything", port * factor)
+            let port =
+                fleet.gates.iter().find(|gate| gate.role == role).map_or(0.0, |gate| gate.port * 8.0 / 1e9);
+            format!(
+                "ports of {:.0} Gbit/s instead of {port:.0}: one of the pair carries everything",
+                port * factor
+            )
         }
         Stage::Role(role @ (Role::Facade | Role::Directory)) => {
             let what = if role == Role::Facade {
@@ -47,7 +53,10 @@ pub(super) fn of(stage: Stage, server: &str, load: f64, fleet: &Fleet) -> String
             } else {
                 "the first directory server of a data centre answers everybody there; data centres share the work"
             };
-            format!("{:.0} cores for {server} instead of {cores:.0}, and for its second: {what}", (cores * factor).ceil())
+            format!(
+                "{:.0} cores for {server} instead of {cores:.0}, and for its second: {what}",
+                (cores * factor).ceil()
+            )
         }
         Stage::Role(_) => {
             let count = servers(stage, fleet);
@@ -55,9 +64,14 @@ pub(super) fn of(stage: Stage, server: &str, load: f64, fleet: &Fleet) -> String
         }
         Stage::Controller | Stage::Ports => {
             let what = if stage == Stage::Ports { "ports" } else { "cores" };
-            format!("{factor:.1} times the {what} at the controllers of {server}, or its accounts on {factor:.1} times the arrays")
+            format!(
+                "{factor:.1} times the {what} at the controllers of {server}, or its accounts on {factor:.1} times the arrays"
+            )
         }
-        Stage::Ssds => format!("{} more SSDs in front of each array", more(shelf.map_or(1, |shelf| shelf.ssds.servers() as usize))),
+        Stage::Ssds => format!(
+            "{} more SSDs in front of each array",
+            more(shelf.map_or(1, |shelf| shelf.ssds.servers() as usize))
+        ),
         Stage::Drives => {
             let (drives, hit) = shelf.map_or((1, 0.0), |shelf| (shelf.drives.servers() as usize, shelf.hit));
             format!(

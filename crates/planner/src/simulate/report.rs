@@ -241,7 +241,8 @@ fn effects(events: &[Event], record: &Record, assumed: &Assumptions) -> Vec<Effe
         let until = from + event.lasts.map_or(assumed.repair, |lasts| lasts as f64);
         let points = (from / POINT) as usize..=(until / POINT) as usize;
         let requests = &record.curve[Class::Request as usize];
-        let slowest = points.filter_map(|point| requests.get(point)).map(|point| point.at(0.99)).fold(0.0, f64::max);
+        let slowest =
+            points.filter_map(|point| requests.get(point)).map(|point| point.at(0.99)).fold(0.0, f64::max);
         Effect {
             event: event.to_string(),
             refused: record.of_event.get(number).copied().unwrap_or_default(),

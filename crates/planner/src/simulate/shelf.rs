@@ -45,9 +45,11 @@ impl Shelf {
         let controller = array.controllers.first().and_then(|name| site.hosts.get(name));
         let machine = controller.and_then(|host| site.machines.get(&host.machine));
         let cores = f64::from(machine.map_or(1, |machine| machine.cores).max(1));
-        let fastest = machine.and_then(|machine| machine.ports.values().copied().reduce(f64::max)).unwrap_or(1.0);
+        let fastest =
+            machine.and_then(|machine| machine.ports.values().copied().reduce(f64::max)).unwrap_or(1.0);
         // The ports of the storage networks are the fast ones.
-        let ports = machine.map_or(1, |machine| machine.ports.values().filter(|speed| **speed == fastest).count());
+        let ports =
+            machine.map_or(1, |machine| machine.ports.values().filter(|speed| **speed == fastest).count());
         let drives = f64::from(array.groups) * f64::from(array.group_size);
         let (ssds, cached) = array.cache.as_ref().map_or((0.0, 0.0), |cache| {
             // Mirrored in pairs.

@@ -25,11 +25,18 @@ pub fn svg(report: &Report) -> String {
          <text x=\"{LEFT}\" y=\"22\" font-size=\"16\">{title}</text>\n",
         escape(&headline(report)),
     );
-    let _ = writeln!(text, "<text x=\"{LEFT}\" y=\"42\" fill=\"#444444\">{}</text>", escape(&headline(report)));
+    let _ =
+        writeln!(text, "<text x=\"{LEFT}\" y=\"42\" fill=\"#444444\">{}</text>", escape(&headline(report)));
     for (number, tier) in report.tiers.iter().enumerate() {
         let base = TOP + (number as f64 + 1.0) * ROW - 8.0;
         let busy = tier.curve.iter().copied().fold(0.0, f64::max);
-        let colour = if busy > 1.0 { "#b3261e" } else if busy > 0.8 { "#b26a00" } else { "#2e6f40" };
+        let colour = if busy > 1.0 {
+            "#b3261e"
+        } else if busy > 0.8 {
+            "#b26a00"
+        } else {
+            "#2e6f40"
+        };
         row(&mut text, base, tier.name, &format!("peak {:.0} %", tier.peak.load * 100.0));
         let at = |load: f64| base - load.min(MOST) / MOST * (ROW - 16.0);
         area(&mut text, base, &tier.curve, &at, colour);
@@ -51,7 +58,11 @@ pub fn svg(report: &Report) -> String {
     let bottom = TOP + rows as f64 * ROW;
     for hour in (0..=24).step_by(2) {
         let x = LEFT + f64::from(hour) / 24.0 * WIDTH;
-        let _ = writeln!(text, "<text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\" fill=\"#444444\">{hour:02}</text>", bottom + 16.0);
+        let _ = writeln!(
+            text,
+            "<text x=\"{x:.1}\" y=\"{}\" text-anchor=\"middle\" fill=\"#444444\">{hour:02}</text>",
+            bottom + 16.0
+        );
     }
     for (number, effect) in report.events.iter().enumerate() {
         let (time, _) = effect.event.split_once('=').unwrap_or(("0:0", ""));
@@ -74,7 +85,9 @@ pub fn svg(report: &Report) -> String {
 pub(super) fn headline(report: &Report) -> String {
     let first = &report.bottleneck;
     match (&first.at, &first.event) {
-        (Some(at), Some(event)) => format!("First bottleneck: {} ({}) at {at}, after {event}", first.tier, first.server),
+        (Some(at), Some(event)) => {
+            format!("First bottleneck: {} ({}) at {at}, after {event}", first.tier, first.server)
+        }
         (Some(at), None) => format!("First bottleneck: {} ({}) at {at}", first.tier, first.server),
         (None, _) => format!("No bottleneck; the busiest is {} at {:.0} %", first.tier, first.load * 100.0),
     }
@@ -111,7 +124,8 @@ fn area(text: &mut String, base: f64, curve: &[f64], at: &dyn Fn(f64) -> f64, co
         let _ = write!(path, "L{:.1} {:.1}", LEFT + (number as f64 + 0.5) * step, at(*value));
     }
     let _ = write!(path, "L{} {base}Z", LEFT + WIDTH);
-    let _ = writeln!(text, "<path d=\"{path}\" fill=\"{colour}\" fill-opacity=\"0.35\" stroke=\"{colour}\"/>");
+    let _ =
+        writeln!(text, "<path d=\"{path}\" fill=\"{colour}\" fill-opacity=\"0.35\" stroke=\"{colour}\"/>");
 }
 
 fn share_of_day(time: &str) -> f64 {
