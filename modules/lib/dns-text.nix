@@ -2,12 +2,9 @@
 { lib }:
 let
   inherit (builtins)
-    concatMap
     filter
     foldl'
     head
-    length
-    map
     replaceStrings
     stringLength
     substring

@@ -53,7 +53,7 @@ let
   # The addresses of one publication that a view is given: those in its data centres, or all if it has none there. A name
   # server is reached everywhere: whoever asks must find one while a data centre is away.
   entryAddresses =
-    site: datacenters: entry: position:
+    datacenters: entry: position:
     let
       near = filter (dc: elem dc datacenters) (attrNames entry.at);
       chosen = if near == [ ] || entry.role == "dns" then attrNames entry.at else near;
@@ -78,7 +78,7 @@ let
       concatMap (
         entry:
         concatLists (
-          lib.imap0 (i: n: lib.optionals (n == name) (entryAddresses site datacenters entry i)) entry.names
+          lib.imap0 (i: n: lib.optionals (n == name) (entryAddresses datacenters entry i)) entry.names
         )
       ) (attrValues site.publish)
     );

@@ -1,4 +1,4 @@
-# Installs zone files for the primary: dns-install.sh SOURCES STATE. Each file under SOURCES that differs from what was installed last goes
+# Installs zone files for the primary: install.sh SOURCES STATE. Each file under SOURCES that differs from what was installed last goes
 # to the same place under STATE, with a serial that is greater than the last: BIND takes a changed zone, and secondaries follow.
 set -eu
 sources=$1
