@@ -141,6 +141,9 @@ fn uses(fleet: &Fleet<'_>) -> BTreeMap<IpAddr, Vec<Use>> {
         for &address in &network.gateway {
             add(address, &["networks", name, "gateway"], false);
         }
+        for &address in &network.shared {
+            add(address, &["networks", name, "shared"], false);
+        }
     }
     for (person, administrator) in &site.administrators {
         for (network, addresses) in &administrator.addresses {

@@ -89,14 +89,16 @@ fn luns(site: &Site, name: &str, report: &mut Report) {
     let array = &site.arrays[name];
     let luns = || site.luns.iter().filter(|(_, lun)| lun.array == name);
     let given: u64 = luns().map(|(_, lun)| lun.size.as_u64()).fold(0, u64::saturating_add);
-    if given > net_size(array) {
+    // One part in a thousand is for the superblocks and LVM's own.
+    let room = net_size(array) / 1000 * 999;
+    if given > room {
         report.error(
             &["arrays", name],
             format!(
-                "its LUNs ({}) are {}, it holds {}",
+                "its LUNs ({}) are {}, it holds {} for them",
                 listed(luns().map(|(lun, _)| lun)),
                 octets(given),
-                octets(net_size(array))
+                octets(room)
             ),
             "make a LUN smaller, or add a group of drives",
         );

@@ -1,6 +1,6 @@
 //! Gateways: in their network, one a family, held by a pair that is in the network.
 
-use super::super::{NetworkKind, Role};
+use super::super::{Network, NetworkKind, Role};
 use super::addresses::belongs;
 use super::{Fleet, Report};
 
@@ -19,6 +19,7 @@ pub(super) fn check(fleet: &Fleet<'_>, report: &mut Report) {
                 );
             }
         }
+        shared(fleet, name, network, report);
         if network.is_mesh() && !network.gateway.is_empty() {
             report.error(
                 &key,
@@ -51,6 +52,34 @@ pub(super) fn check(fleet: &Fleet<'_>, report: &mut Report) {
                 "give a host the role, or leave `egress` out",
             );
         }
+    }
+}
+
+/// What the active firewall holds in an uplink.
+fn shared(fleet: &Fleet<'_>, name: &str, network: &Network, report: &mut Report) {
+    let key = ["networks", name, "shared"];
+    if network.shared.is_empty() {
+        return;
+    }
+    for &address in &network.shared {
+        belongs(&key, name, network, address, report);
+    }
+    for six in [false, true] {
+        if network.shared.iter().filter(|address| address.is_ipv6() == six).count() > 1 {
+            let family = if six { 6 } else { 4 };
+            report.error(&key, format!("two shared addresses of IPv{family}"), "keep one a family");
+        }
+    }
+    if network.kind != NetworkKind::Uplink {
+        let mend = "leave it out; elsewhere the pair holds `gateway`";
+        report.error(&key, "the active firewall holds shared addresses in an uplink only", mend);
+    } else if network.datacenter.as_ref().is_some_and(|dc| fleet.group(Role::Firewall, dc).is_empty()) {
+        let mend = "give a pair of hosts the role, or leave it out";
+        report.error(
+            &key,
+            "no host of the data centre has the role `firewall`, so nobody holds the address",
+            mend,
+        );
     }
 }
 

@@ -186,7 +186,10 @@ impl<'a> Derived<'a> {
             .iter()
             .filter(|(_, network)| network.datacenter.as_deref() == Some(name) || network.is_mesh())
             .map(|(network, description)| {
-                (network, json!([description.kind, description.prefixes, description.port]))
+                (
+                    network,
+                    json!([description.kind, description.prefixes, description.port, description.shared]),
+                )
             })
             .collect();
         self.put(Topic::Firewall, name, json!([here, networks, site.knock]));

@@ -34,6 +34,9 @@ pub struct Backup {
     pub drill: String,
     /// Where the backup hosts keep them. Default `/var/backup`.
     pub folder: String,
+    /// The public halves (OpenSSH) of the keys with which the backup hosts fetch; they may read what is to be backed up, and nothing else.
+    /// Default none: nobody fetches anything.
+    pub keys: Vec<String>,
 }
 
 impl Default for Backup {
@@ -43,6 +46,7 @@ impl Default for Backup {
             at: "02:00".into(),
             drill: "Sun 05:00".into(),
             folder: "/var/backup".into(),
+            keys: Vec::new(),
         }
     }
 }

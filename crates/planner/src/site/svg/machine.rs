@@ -47,13 +47,14 @@ pub(super) fn card(fleet: &Fleet<'_>, name: &str, machine: &Machine) -> Block {
     card.titled(&said(fleet, name, machine, guests.len()))
 }
 
-/// A slot without a blade.
-pub(super) fn empty(slot: u32) -> Block {
+/// Slots without a blade, from the first to the last of them.
+pub(super) fn empty(first: u32, last: u32) -> Block {
     let height = 34.0;
     let mut card = Block::new(WIDTH, height);
     card.rectangle((0.0, 0.0), (WIDTH, height), "empty", "");
     card.text(EDGE, 21.0, "small", "empty");
-    card.text_to(WIDTH - EDGE, 21.0, "small", &format!("slot {slot}"));
+    let slots = if first == last { format!("slot {first}") } else { format!("slots {first} to {last}") };
+    card.text_to(WIDTH - EDGE, 21.0, "small", &slots);
     card
 }
 

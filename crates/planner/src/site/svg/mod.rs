@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use block::{Block, flow, stack};
 
 use super::fleet::Fleet;
-use super::{Machine, NetworkKind, Role, Site};
+use super::{Array, Machine, NetworkKind, Role, Site};
 
 /// Width of the picture, in units that are pixels at 100 %.
 const WIDTH: f64 = 1600.0;
@@ -117,16 +117,40 @@ fn datacenter(fleet: &Fleet<'_>, name: &str, width: f64) -> Block {
     if !racks.is_empty() {
         parts.push(flow(racks, inner, GAP));
     }
-    let arrays: Vec<Block> = site
+    let mut arrays: Vec<(&String, &Array)> = site
         .arrays
         .iter()
         .filter(|(_, array)| array.controllers.first().and_then(|host| fleet.datacenter(host)) == Some(name))
-        .map(|(array, description)| strip::array(site, array, description))
         .collect();
+    arrays.sort_by_cached_key(|(array, _)| Natural::new(Some(array)));
+    let arrays: Vec<Block> =
+        arrays.into_iter().map(|(array, description)| strip::array(site, array, description)).collect();
     if !arrays.is_empty() {
         parts.push(stack(vec![strip::label("Disk arrays"), flow(arrays, inner, GAP)], 6.0));
     }
     stack(parts, GAP).framed("dc", PADDING, width)
+}
+
+/// A name with its numbers in the order of numbers: `r2` before `r10`.
+#[derive(Eq, Ord, PartialEq, PartialOrd)]
+struct Natural<'a> {
+    parts: Vec<(&'a str, u64)>,
+    text: Option<&'a str>,
+}
+
+impl<'a> Natural<'a> {
+    fn new(text: Option<&'a str>) -> Self {
+        let mut rest = text.unwrap_or_default();
+        let mut parts = Vec::new();
+        while !rest.is_empty() {
+            let (word, tail) = rest.split_at(rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len()));
+            let (number, tail) =
+                tail.split_at(tail.find(|c: char| !c.is_ascii_digit()).unwrap_or(tail.len()));
+            parts.push((word, number.parse().unwrap_or_default()));
+            rest = tail;
+        }
+        Self { parts, text }
+    }
 }
 
 /// What stands in one rack: chassis, and machines without one.
@@ -138,16 +162,20 @@ struct Rack<'a> {
 
 fn racks(fleet: &Fleet<'_>, datacenter: &str, width: f64) -> Vec<Block> {
     let site = fleet.site;
-    let mut racks: BTreeMap<Option<&str>, Rack<'_>> = BTreeMap::new();
+    let mut racks: BTreeMap<Natural<'_>, Rack<'_>> = BTreeMap::new();
     for (name, chassis) in site.chassis.iter().filter(|(_, chassis)| chassis.datacenter == datacenter) {
-        racks.entry(chassis.rack.as_deref()).or_default().chassis.push(name);
+        racks.entry(Natural::new(chassis.rack.as_deref())).or_default().chassis.push(name);
     }
     for (name, machine) in &site.machines {
         if machine.chassis.is_none() && site.datacenter_of_machine(machine) == Some(datacenter) {
-            racks.entry(machine.rack.as_deref()).or_default().machines.push((name, machine));
+            racks.entry(Natural::new(machine.rack.as_deref())).or_default().machines.push((name, machine));
         }
     }
-    racks.into_iter().map(|(name, rack)| rack_block(fleet, name, &rack, width - 2.0 * PADDING)).collect()
+    for rack in racks.values_mut() {
+        rack.chassis.sort_by_cached_key(|name| Natural::new(Some(name)));
+        rack.machines.sort_by_cached_key(|(name, _)| Natural::new(Some(name)));
+    }
+    racks.into_iter().map(|(name, rack)| rack_block(fleet, name.text, &rack, width - 2.0 * PADDING)).collect()
 }
 
 fn rack_block(fleet: &Fleet<'_>, name: Option<&str>, rack: &Rack<'_>, width: f64) -> Block {
@@ -181,13 +209,20 @@ fn chassis_block(fleet: &Fleet<'_>, name: &str) -> Block {
     blades.sort_by_key(|(slot, blade, _)| (*slot, *blade));
     let taken: BTreeMap<u32, (&str, &Machine)> =
         blades.iter().filter_map(|(slot, blade, machine)| Some(((*slot)?, (*blade, *machine)))).collect();
-    let cards: Vec<Block> = (1..=chassis.slots)
-        .map(|slot| match taken.get(&slot) {
-            Some((blade, machine)) => machine::card(fleet, blade, machine),
-            None => machine::empty(slot),
-        })
-        .collect();
-    let columns = chassis.slots.clamp(1, COLUMNS);
+    let mut cards = Vec::new();
+    let mut slot = 1;
+    while slot <= chassis.slots {
+        match taken.get(&slot) {
+            Some((blade, machine)) => cards.push(machine::card(fleet, blade, machine)),
+            None => {
+                let first = slot;
+                slot = taken.range(first..).next().map_or(chassis.slots, |(next, _)| next - 1);
+                cards.push(machine::empty(first, slot));
+            }
+        }
+        slot += 1;
+    }
+    let columns = (cards.len() as u32).clamp(1, COLUMNS);
     let row = f64::from(columns) * (machine::WIDTH + GAP);
     let said = format!("Chassis {name} · {} of {} slots", taken.len(), chassis.slots);
     stack(vec![strip::label(&said), flow(cards, row, GAP)], 6.0).framed("chassis", 10.0, 0.0)
@@ -238,6 +273,13 @@ mod tests {
                     && svg.contains("role=\"img\"")
             );
         }
+    }
+
+    #[test]
+    fn racks_stand_in_the_order_of_their_numbers() {
+        let mut names = ["r10", "r2", "r1", "a", "r"].map(|name| Natural::new(Some(name)));
+        names.sort();
+        assert_eq!(names.map(|name| name.text.unwrap()), ["a", "r", "r1", "r2", "r10"]);
     }
 
     #[test]

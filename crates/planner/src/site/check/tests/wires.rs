@@ -103,6 +103,18 @@ fn gateways_are_in_their_network_and_held_by_who_forwards() {
                 &[("egress = \"192.0.2.9\"", "egress = \"10.20.1.9\"")],
                 "error datacenters.norte.egress: 10.20.1.9 is in no public network of the data centre",
             ),
+            (
+                &[("vlan = 104", "vlan = 104\nshared = [\"10.20.4.9\"]")],
+                "error networks.management.shared: the active firewall holds shared addresses in an uplink only",
+            ),
+            (
+                &[("vlan = 104", "vlan = 104\nshared = [\"10.20.4.9\", \"10.20.4.10\"]")],
+                "error networks.management.shared: two shared addresses of IPv4",
+            ),
+            (
+                &[("vlan = 104", "vlan = 104\nshared = [\"10.20.4.2\"]")],
+                "error networks.management.shared: 10.20.4.2 is already that of hosts.edge1.interfaces.eno3.addresses",
+            ),
         ],
     );
     trip(
