@@ -149,7 +149,9 @@ impl Disks {
         // Equal LUNs leave something over on each array: the least number of nodes with which all fit, or groups that divide evenly.
         let fit = |groups: u64, nodes: u64| {
             let lun = lun(needed, nodes);
-            (0..arrays).map(|i| (array_net(demand, share(groups, arrays, i)) / lun) as u64).sum::<u64>()
+            (0..arrays)
+                .map(|i| (in_luns(array_net(demand, share(groups, arrays, i))) / lun) as u64)
+                .sum::<u64>()
                 >= nodes
         };
         let nodes = loop {
@@ -172,8 +174,9 @@ impl Disks {
         let mut array = 0;
         for number in 1..=nodes {
             // Round robin over the arrays that have room; `fit` said that there is one.
-            let has_room =
-                |array: &usize| self.arrays[*array].net() - self.arrays[*array].used >= self.mail_lun;
+            let has_room = |array: &usize| {
+                in_luns(self.arrays[*array].net()).saturating_sub(self.arrays[*array].used) >= self.mail_lun
+            };
             let Some(next) = (array..array + arrays as usize).map(|i| i % arrays as usize).find(has_room)
             else {
                 break;
@@ -210,7 +213,7 @@ impl Disks {
         }
         for array in &mut self.arrays[mail..] {
             let drive = u128::from(demand.drive_size.0);
-            let data = array.used.div_ceil(drive).max(2) as u64;
+            let data = (array.used * 1000).div_ceil(drive * 999).max(2) as u64;
             let per_group = u64::from(demand.group_size) - 2;
             // One group need not be full; more than one are all of the same size.
             array.groups = data.div_ceil(per_group);
@@ -263,6 +266,11 @@ fn most_groups(demand: &Demand) -> u64 {
 
 fn array_net(demand: &Demand, groups: u64) -> u128 {
     u128::from(groups) * u128::from(demand.group_size - 2) * u128::from(demand.drive_size.0)
+}
+
+/// What LUNs may take of an array: one part in a thousand is for the superblocks and LVM's own.
+fn in_luns(net: u128) -> u128 {
+    net / 1000 * 999
 }
 
 /// A LUN in whole GB.

@@ -155,7 +155,7 @@ fn nothing_is_promised_twice() {
                     "backup-2 = { array = \"a1\", size = \"2TB\" }",
                     "backup-2 = { array = \"a1\", size = \"5TB\" }",
                 )],
-                "error arrays.a1: its LUNs (backup-2, guests-1, guests-3, mail-1) are 6.8 TB, it holds 6 TB; make a LUN smaller",
+                "error arrays.a1: its LUNs (backup-2, guests-1, guests-3, mail-1) are 6.8 TB, it holds 5.9 TB for them; make a LUN smaller",
             ),
             (
                 &[("bays = 24", "bays = 12")],
