@@ -170,7 +170,7 @@ fn guests() -> impl Strategy<Value = Vec<(usize, u8, bool)>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_wave_has_two_of_a_role_in_a_data_centre_and_every_changed_host_has_its_turn_once(
