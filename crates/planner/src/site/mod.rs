@@ -19,7 +19,7 @@ mod svg;
 mod walk;
 
 pub use check::check;
-pub use diff::{Action, Difference, HostChange, Interruption, Key, KeyChange, Phase, Topic, Wave, diff};
+pub use diff::{Action, Difference, HostChange, Interruption, KeyChange, Phase, Topic, Wave, diff};
 pub use finding::{Finding, Severity};
 pub use load::{Document, SiteError, load, open, parse};
 pub use model::*;

@@ -61,8 +61,7 @@ fn check_table(place: &Place<'_>, findings: &mut Vec<Finding>) {
             let mend = format!("{}keys here: {}", meant.unwrap_or_default(), listed(known()));
             findings.push(Finding::error(below(place.path, key), "there is no such key", mend));
         }
-        if let Some((pattern, regex)) = names.as_ref().filter(|(_, regex)| !regex.is_match(key)) {
-            let _ = regex;
+        if let Some((pattern, _)) = names.as_ref().filter(|(_, regex)| !regex.is_match(key)) {
             let mend = format!("choose one that matches {pattern}");
             findings.push(Finding::error(
                 below(place.path, key),

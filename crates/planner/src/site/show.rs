@@ -8,7 +8,7 @@ use chasqui_base::{ByteSize, DomainName};
 use serde::Serialize;
 
 use super::check::net_size;
-use super::fleet::Fleet;
+use super::fleet::{Fleet, cores_of, memory_of, total};
 use super::{Array, Filesystem, Host, NetworkKind, Role, Site};
 
 /// A site as tables. The JSON of it is what `chasqui site show --json` prints.
@@ -77,7 +77,7 @@ pub struct MachineRow {
     /// Its cores.
     pub cores: u32,
     /// Cores that its guests have.
-    pub cores_given: u32,
+    pub cores_given: u64,
     /// Octets of its memory.
     pub memory: ByteSize,
     /// Octets that its guests have.
@@ -248,9 +248,9 @@ fn machine_row(fleet: &Fleet<'_>, name: &str) -> MachineRow {
         system: fleet.systems.get(name).map(|(system, _)| (*system).to_owned()),
         guests: guests.iter().map(|(guest, _)| (*guest).to_owned()).collect(),
         cores: machine.cores,
-        cores_given: guests.iter().filter_map(|(_, guest)| guest.cores).sum(),
+        cores_given: cores_of(guests),
         memory: machine.memory,
-        memory_given: ByteSize(guests.iter().filter_map(|(_, guest)| guest.memory).map(|m| m.as_u64()).sum()),
+        memory_given: ByteSize(memory_of(guests)),
         power: machine.power,
     }
 }
@@ -303,7 +303,10 @@ fn published_rows(fleet: &Fleet<'_>) -> Vec<PublishedRow> {
 fn array_row(site: &Site, name: &str, array: &Array) -> ArrayRow {
     let luns = site.luns.values().filter(|lun| lun.array == name);
     // Mirrored in pairs: half of the octets hold anything twice.
-    let cache = array.cache.as_ref().map_or(0, |cache| u64::from(cache.count) / 2 * cache.size.as_u64());
+    let cache = array
+        .cache
+        .as_ref()
+        .map_or(0, |cache| (u64::from(cache.count) / 2).saturating_mul(cache.size.as_u64()));
     ArrayRow {
         name: name.to_owned(),
         controllers: array.controllers.clone(),
@@ -313,7 +316,7 @@ fn array_row(site: &Site, name: &str, array: &Array) -> ArrayRow {
         spares: array.spares,
         cache: ByteSize(cache),
         net: ByteSize(net_size(array)),
-        given: ByteSize(luns.map(|lun| lun.size.as_u64()).fold(0, u64::saturating_add)),
+        given: ByteSize(total(luns.map(|lun| lun.size.as_u64()))),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Nothing is promised twice: cores, memory, disks, drives, bays.
 
 use super::super::finding::listed;
+use super::super::fleet::{cores_of, memory_of, total};
 use super::super::{Array, Host, Site, Volume};
 use super::{Fleet, Report, count, octets};
 
@@ -24,8 +25,8 @@ pub(super) fn check(fleet: &Fleet<'_>, report: &mut Report) {
 
 fn share(fleet: &Fleet<'_>, name: &str, guests: &[(&str, &Host)], report: &mut Report) {
     let Some(machine) = fleet.site.machines.get(name) else { return };
-    let cores: u64 = guests.iter().filter_map(|(_, guest)| guest.cores).map(u64::from).sum();
-    let memory: u64 = guests.iter().filter_map(|(_, guest)| guest.memory).map(|m| m.as_u64()).sum();
+    let cores = cores_of(guests);
+    let memory = memory_of(guests);
     let who = listed(guests.iter().map(|(name, _)| *name));
     if cores > machine.cores.into() {
         report.error(
@@ -58,7 +59,7 @@ pub(super) fn size(site: &Site, volume: &Volume) -> Option<u64> {
 }
 
 fn disks(site: &Site, (name, system): (&str, &Host), guests: &[(&str, &Host)], report: &mut Report) {
-    let wanted: u64 = guests.iter().filter_map(|(_, guest)| guest.disk).map(|disk| disk.as_u64()).sum();
+    let wanted = total(guests.iter().filter_map(|(_, guest)| guest.disk).map(|disk| disk.as_u64()));
     let Some(volume) = system.volumes.get(GUESTS) else {
         report.error(
             &["hosts", name, "volumes"],
@@ -88,7 +89,7 @@ pub(in crate::site) fn net_size(array: &Array) -> u64 {
 fn luns(site: &Site, name: &str, report: &mut Report) {
     let array = &site.arrays[name];
     let luns = || site.luns.iter().filter(|(_, lun)| lun.array == name);
-    let given: u64 = luns().map(|(_, lun)| lun.size.as_u64()).fold(0, u64::saturating_add);
+    let given = total(luns().map(|(_, lun)| lun.size.as_u64()));
     // One part in a thousand is for the superblocks and LVM's own.
     let room = net_size(array) / 1000 * 999;
     if given > room {
@@ -112,7 +113,7 @@ fn bays(fleet: &Fleet<'_>, report: &mut Report) {
         let Some((system, _)) = fleet.systems.get(name.as_str()) else { continue };
         let mine = |array: &Array| array.controllers.first().is_some_and(|first| first == system);
         let arrays = || site.arrays.iter().filter(|(_, array)| mine(array));
-        let drives: u64 = arrays().map(|(_, array)| drives(array)).sum();
+        let drives = total(arrays().map(|(_, array)| drives(array)));
         if drives > machine.bays.into() {
             report.error(
                 &["machines", name, "bays"],
@@ -130,5 +131,6 @@ fn bays(fleet: &Fleet<'_>, report: &mut Report) {
 
 fn drives(array: &Array) -> u64 {
     let cache = array.cache.as_ref().map_or(0, |cache| cache.count);
-    u64::from(array.groups) * u64::from(array.group_size) + u64::from(array.spares) + u64::from(cache)
+    let of_groups = u64::from(array.groups) * u64::from(array.group_size);
+    total([of_groups, array.spares.into(), cache.into()].into_iter())
 }

@@ -1,6 +1,7 @@
 //! The site against the demand that it was planned for (E18).
 
-use super::super::{Host, Role, Site};
+use super::super::fleet::total;
+use super::super::{Domain, Host, Role, Site};
 use super::capacity::size;
 use super::volumes::holds_mail;
 use super::{Fleet, Report, octets};
@@ -8,7 +9,7 @@ use super::{Fleet, Report, octets};
 pub(super) fn check(fleet: &Fleet<'_>, report: &mut Report) {
     let site = fleet.site;
     let Some(plan) = &site.plan else { return };
-    let users = site.domains.values().map(|domain| domain.users).fold(0, u64::saturating_add);
+    let users = total(site.domains.values().map(|domain| domain.users));
     if users > plan.users {
         report.error(
             &["plan", "users"],
@@ -39,12 +40,9 @@ pub(super) fn check(fleet: &Fleet<'_>, report: &mut Report) {
 
 /// Octets of all mailboxes when they are full: accounts of no domain have the plan's quota.
 fn wanted(site: &Site, users: u64, quota: u64) -> u64 {
-    let named: u64 = site.domains.values().map(|domain| domain.users).fold(0, u64::saturating_add);
-    let of_domains = site
-        .domains
-        .values()
-        .map(|domain| domain.users.saturating_mul(domain.quota.map_or(quota, |own| own.as_u64())))
-        .fold(0, u64::saturating_add);
+    let named = total(site.domains.values().map(|domain| domain.users));
+    let full = |domain: &Domain| domain.users.saturating_mul(domain.quota.map_or(quota, |own| own.as_u64()));
+    let of_domains = total(site.domains.values().map(full));
     of_domains.saturating_add(users.saturating_sub(named).saturating_mul(quota))
 }
 
@@ -52,7 +50,9 @@ fn wanted(site: &Site, users: u64, quota: u64) -> u64 {
 fn room(site: &Site, host: &Host) -> Option<u64> {
     let mut volumes = host.volumes.values().filter(|volume| holds_mail(volume)).peekable();
     if volumes.peek().is_some() {
-        return volumes.map(|volume| size(site, volume)).sum();
+        return volumes
+            .map(|volume| size(site, volume))
+            .try_fold(0, |sum: u64, size| Some(sum.saturating_add(size?)));
     }
     let disk =
         if host.guest { host.disk } else { site.machines.get(&host.machine).map(|machine| machine.disk) };

@@ -109,7 +109,8 @@ fn power(fleet: &Fleet<'_>, report: &mut Report) {
     let mut drawn: BTreeMap<&str, u64> = BTreeMap::new();
     for machine in site.machines.values() {
         if let (Some(datacenter), Some(power)) = (site.datacenter_of_machine(machine), machine.power) {
-            *drawn.entry(datacenter).or_default() += power;
+            let sum = drawn.entry(datacenter).or_default();
+            *sum = sum.saturating_add(power);
         }
     }
     for (datacenter, drawn) in drawn {

@@ -6,14 +6,11 @@ use serde_json::Value;
 use super::super::Site;
 use super::super::finding::below;
 
-/// The path of a key, as TOML writes it.
-pub type Key = String;
-
 /// A key that is not the same in both files.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct KeyChange {
-    /// The key.
-    pub key: Key,
+    /// The path of the key, as TOML writes it.
+    pub key: String,
     /// Its value in the old file, or its default there; `null` where there is none.
     pub old: Value,
     /// Its value in the new file, or its default there.

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-pub use keys::{Key, KeyChange};
+pub use keys::KeyChange;
 pub use topic::Topic;
 pub use wave::{Interruption, Phase, Wave};
 

@@ -121,7 +121,7 @@ impl<'a> Building<'a> {
             && sites
                 .away_with(host)
                 .flat_map(|other| sites.groups(other))
-                .all(|group| self.away.get(group).is_none_or(|where_| *where_ == machine))
+                .all(|group| self.away.get(group).is_none_or(|place| *place == machine))
     }
 
     fn add(&mut self, sites: &Sites<'a>, host: &'a str) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::fleet::Fleet;
+use super::super::fleet::{Fleet, cores_of, memory_of};
 use super::super::{Host, Machine, NetworkKind};
 use super::block::{Block, fitted};
 use super::palette;
@@ -34,8 +34,8 @@ pub(super) fn card(fleet: &Fleet<'_>, name: &str, machine: &Machine) -> Block {
     card.text_to(WIDTH - EDGE, 14.0, "small", &place);
     let mut y = HEADING;
     if !guests.is_empty() {
-        let cores: u64 = guests.iter().filter_map(|(_, guest)| guest.cores).map(u64::from).sum();
-        let memory: u64 = guests.iter().filter_map(|(_, guest)| guest.memory).map(|m| m.as_u64()).sum();
+        let cores = cores_of(guests);
+        let memory = memory_of(guests);
         bar(&mut card, y, cores as f64, f64::from(machine.cores), "cores");
         bar(&mut card, y + BAR, gib(memory), gib(machine.memory.as_u64()), "GiB");
         y += bars;

@@ -210,17 +210,21 @@ fn chassis_block(fleet: &Fleet<'_>, name: &str) -> Block {
     let taken: BTreeMap<u32, (&str, &Machine)> =
         blades.iter().filter_map(|(slot, blade, machine)| Some(((*slot)?, (*blade, *machine)))).collect();
     let mut cards = Vec::new();
-    let mut slot = 1;
-    while slot <= chassis.slots {
-        match taken.get(&slot) {
-            Some((blade, machine)) => cards.push(machine::card(fleet, blade, machine)),
-            None => {
-                let first = slot;
-                slot = taken.range(first..).next().map_or(chassis.slots, |(next, _)| next - 1);
-                cards.push(machine::empty(first, slot));
+    let mut next = Some(1).filter(|_| chassis.slots > 0);
+    while let Some(slot) = next {
+        let last = match taken.get(&slot) {
+            Some((blade, machine)) => {
+                cards.push(machine::card(fleet, blade, machine));
+                slot
             }
-        }
-        slot += 1;
+            None => {
+                let before = taken.range(slot..).next().map_or(chassis.slots, |(next, _)| next - 1);
+                let last = before.min(chassis.slots);
+                cards.push(machine::empty(slot, last));
+                last
+            }
+        };
+        next = last.checked_add(1).filter(|next| *next <= chassis.slots);
     }
     let columns = (cards.len() as u32).clamp(1, COLUMNS);
     let row = f64::from(columns) * (machine::WIDTH + GAP);

@@ -2,7 +2,7 @@
 
 use super::super::check::{net_size, octets};
 use super::super::finding::listed;
-use super::super::fleet::Fleet;
+use super::super::fleet::{Fleet, total};
 use super::super::{Array, Network, Published, PublishedAt, Site};
 use super::block::{Block, fitted, text_width};
 use super::palette;
@@ -29,7 +29,7 @@ pub(super) fn datacenter(fleet: &Fleet<'_>, name: &str, width: f64) -> Block {
     let machines =
         || site.machines.values().filter(|machine| site.datacenter_of_machine(machine) == Some(name));
     let hosts = site.hosts.keys().filter(|host| fleet.datacenter(host) == Some(name)).count();
-    let drawn: u64 = machines().filter_map(|machine| machine.power).sum();
+    let drawn = total(machines().filter_map(|machine| machine.power));
     let power = match (drawn, here.power) {
         (0, None) => String::new(),
         (drawn, None) => format!(", {drawn} W"),
@@ -116,7 +116,7 @@ pub(super) fn array(site: &Site, name: &str, array: &Array) -> Block {
         .filter(|(_, lun)| lun.array == name)
         .map(|(lun, description)| (lun.as_str(), description.size.as_u64()))
         .collect();
-    let given = luns.iter().map(|(_, size)| *size).fold(0, u64::saturating_add);
+    let given = total(luns.iter().map(|(_, size)| *size));
     let whole = net_size(array);
     let (width, height) = (360.0, 64.0);
     let mut block = Block::new(width, height);

@@ -4,6 +4,8 @@ mod servers;
 mod services;
 mod wires;
 
+use proptest::prelude::*;
+
 use super::super::parse;
 use super::super::samples::{LAB, SOLO, changed};
 
@@ -57,4 +59,37 @@ fn findings_know_their_line_and_errors_come_first() {
     let line = 1 + text.rfind("[\"10.21.4.1\"]").map(|at| text[..at].matches('\n').count()).unwrap();
     assert_eq!(findings[0].line, Some(line));
     assert_eq!(findings[0].severity, super::super::Severity::Error);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_a_site_says_it_is_judged_drawn_and_compared(changes in proptest::collection::vec((0..600_usize, 0..5_u8), 1..4)) {
+        let mut lines: Vec<String> = LAB.lines().map(str::to_owned).collect();
+        for (line, change) in changes {
+            let number = line % lines.len();
+            let digits = |with: &str| {
+                let (key, value) = lines[number].split_once(" = ")?;
+                value.bytes().all(|b| b.is_ascii_digit()).then(|| format!("{key} = {with}"))
+            };
+            let instead = match change {
+                0 => Some(String::new()),
+                1 => digits("0"),
+                2 => digits("4294967295"),
+                3 => digits("9223372036854775807"),
+                _ => Some(lines[number].replace("GB", "000000TB").replace("GiB", "00000TiB")),
+            };
+            if let Some(instead) = instead {
+                lines[number] = instead;
+            }
+        }
+        if let Ok(document) = parse(&lines.join("\n"), "f.toml") {
+            let site = &document.site;
+            document.check();
+            prop_assert!(super::super::picture(site).ends_with("</svg>\n"));
+            prop_assert_eq!(super::super::Overview::new(site).hosts.len(), site.hosts.len());
+            super::super::diff(&super::super::Site::parse(LAB, "lab").unwrap(), site);
+        }
+    }
 }
