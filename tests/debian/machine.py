@@ -12,22 +12,25 @@ import unittest
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").resolve()
-SUITE = "trixie"
+# What docs/debian.md is for, and one whose systemd is as new as that of NixOS.
+STABLE, NEWEST = "trixie", "sid"
 # systemd, what it talks with, and a packet filter: nothing that Chasqui itself would need.
 PACKAGES = ["dbus", "nftables", "systemd", "systemd-sysv"]
 ROLES = ["directory", "storage", "mx", "proxy"]
 
 
-def debian():
+def debian(suite):
     """The folder of a Debian root, made once."""
-    root = TARGET / "debian" / SUITE
+    root = TARGET / "debian" / suite
     if not root.exists():
         if shutil.which("mmdebstrap") is None:
             raise unittest.SkipTest("mmdebstrap is not installed")
         root.parent.mkdir(parents=True, exist_ok=True)
         making = root.with_suffix(".new")
         shutil.rmtree(making, ignore_errors=True)
-        command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, making]
+        command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}"]
+        # A mirror may be kept as it was on a day.
+        command += ["--aptopt=Acquire::Check-Valid-Until \"false\"", suite, making]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise unittest.SkipTest(f"mmdebstrap: {done.stderr.strip().splitlines()[-1]}")
@@ -36,18 +39,21 @@ def debian():
 
 
 class Machine:
-    """A booted Debian."""
+    """A booted Debian, with further files if need be."""
 
-    def __init__(self, binary):
+    def __init__(self, binary, suite=STABLE, files=None):
         if os.geteuid() != 0:
             raise unittest.SkipTest("namespaces need root")
-        root = debian()
+        root = debian(suite)
         self.scratch = pathlib.Path(tempfile.mkdtemp(prefix="chasqui-debian-"))
         content = self.scratch / "content"
         shutil.copytree(ROOT / "packaging" / "debian" / "solo", content)
         (content / "usr" / "bin").mkdir(parents=True)
         shutil.copy(binary, content / "usr" / "bin" / "chasqui")
         (content / "etc" / "hosts").write_text("127.0.0.1 localhost\n192.0.2.10 correo.solo.internal correo\n")
+        for path, text in (files or {}).items():
+            (content / path).parent.mkdir(parents=True, exist_ok=True)
+            (content / path).write_text(text)
         (self.scratch / "files").mkdir()
         self.log = (self.scratch / "log").open("wb")
         self.process = subprocess.Popen(
@@ -82,6 +88,11 @@ class Machine:
     def inside(self, *flags):
         """The words before a command that runs it in the machine's namespaces."""
         return ["nsenter", "--target", str(self.pid), *(flags or ["--all"])]
+
+    def properties(self, unit, *names):
+        """These properties of a unit."""
+        said = self.run("systemctl", "show", unit, *(f"--property={name}" for name in names))
+        return dict(line.split("=", 1) for line in said.splitlines())
 
     def attempt(self, *command, text=None):
         """Runs a command in the machine and gives its outcome."""

@@ -39,6 +39,20 @@ with context.wrap_socket(socket.create_connection(("192.0.2.10", 993), 20), serv
 """
 
 
+def renewed(debian, seconds=30):
+    """The certificate that the proxy served, and the one that it serves after that was renewed."""
+    before = debian.python(CERTIFICATE)
+    debian.renew_public_certificate()
+    now, end = before, time.monotonic() + seconds
+    while now == before and time.monotonic() < end:
+        time.sleep(1)
+        try:
+            now = debian.python(CERTIFICATE)
+        except AssertionError:
+            continue  # it restarts
+    return before, now
+
+
 class Packaging(unittest.TestCase):
     def test_the_packaged_files_are_what_the_modules_generate(self):
         with tempfile.TemporaryDirectory() as scratch:
@@ -65,13 +79,9 @@ class PlainDebian(unittest.TestCase):
                 return found
             time.sleep(0.5)
 
-    def properties(self, unit, *names):
-        said = self.debian.run("systemctl", "show", unit, *(f"--property={name}" for name in names))
-        return dict(line.split("=", 1) for line in said.splitlines())
-
     def test_all_roles_said_that_they_are_ready(self):
         for role in machine.ROLES:
-            state = self.properties(f"chasqui-{role}.service", "ActiveState", "NRestarts", "Type", "User", "WatchdogUSec")
+            state = self.debian.properties(f"chasqui-{role}.service", "ActiveState", "NRestarts", "Type", "User", "WatchdogUSec")
             expected = {"ActiveState": "active", "Type": "notify-reload", "User": f"chasqui-{role}", "WatchdogUSec": "30s"}
             self.assertEqual(expected, {name: state[name] for name in expected}, role)
 
@@ -98,20 +108,12 @@ class PlainDebian(unittest.TestCase):
 
     def test_each_role_reloads_and_goes_on(self):
         for role in machine.ROLES:
-            before = self.properties(f"chasqui-{role}", "MainPID")
+            before = self.debian.properties(f"chasqui-{role}", "MainPID")
             self.debian.run("systemctl", "reload", f"chasqui-{role}")
-            self.assertEqual(before, self.properties(f"chasqui-{role}", "MainPID"), role)
+            self.assertEqual(before, self.debian.properties(f"chasqui-{role}", "MainPID"), role)
 
     def test_a_renewed_certificate_is_served(self):
-        before = self.debian.python(CERTIFICATE)
-        self.debian.renew_public_certificate()
-        now, end = before, time.monotonic() + 30
-        while now == before and time.monotonic() < end:
-            time.sleep(1)
-            try:
-                now = self.debian.python(CERTIFICATE)
-            except AssertionError:
-                continue  # it restarts
+        before, now = renewed(self.debian)
         self.assertNotEqual(before, now)
 
     def test_the_exchanger_can_read_neither_mailboxes_nor_accounts_nor_keys(self):
@@ -122,3 +124,21 @@ class PlainDebian(unittest.TestCase):
 
     def test_the_firewall_is_one_that_nft_takes(self):
         self.debian.run("nft", "--check", "--file", "/etc/nftables.conf")
+
+
+class AsOnNixOS(unittest.TestCase):
+    """The units with the line that Debian 13 does not know."""
+
+    def test_a_renewed_certificate_is_served_by_the_same_process(self):
+        refresh = "[Service]\nRefreshOnReload=credentials\n"
+        files = {f"etc/systemd/system/chasqui-{role}.service.d/refresh.conf": refresh for role in machine.ROLES}
+        debian = machine.Machine(site.binary(), machine.NEWEST, files)
+        self.addCleanup(debian.stop)
+        version = int(debian.run("systemctl", "--version").split()[1])
+        if version < 260:
+            self.skipTest(f"systemd {version} copies credentials only when a unit starts")
+        debian.install()
+        process = debian.properties("chasqui-proxy", "MainPID")
+        before, now = renewed(debian)
+        self.assertNotEqual(before, now)
+        self.assertEqual(process, debian.properties("chasqui-proxy", "MainPID"))
