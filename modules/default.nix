@@ -27,6 +27,7 @@
     ./platform/ldap.nix
     ./platform/metrics.nix
     ./platform/monitoring.nix
+    ./platform/backup.nix
     ./platform/storage-array.nix
     ./platform/storage-client.nix
     ./platform/xen-host.nix

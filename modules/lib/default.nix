@@ -40,7 +40,8 @@ let
       inherit (import ./reach.nix { inherit lib; }) addressToward;
 
       # The parts of the platform, a file each.
-      database = import ./database.nix { inherit lib; };
+      backup = import ./backup.nix { inherit lib; };
+    database = import ./database.nix { inherit lib; };
       dns = import ./dns.nix { inherit lib; };
       facade = import ./facade.nix { inherit lib; };
       firewall = import ./firewall.nix { inherit lib; } // import ./firewall-text.nix { inherit lib; };

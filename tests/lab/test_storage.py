@@ -1,6 +1,7 @@
 """An array of two controllers and a host with a volume on it (E12, E17), with the texts that Nix makes and the programs that read them."""
 
 import pathlib
+import re
 import shutil
 import tempfile
 import time
@@ -101,7 +102,7 @@ class Storage(unittest.TestCase):
 
     def paths(self):
         """How many ways to the LUN work."""
-        return self.host.run("dmsetup status lun-mail-1").count(" A 0")
+        return len(re.findall(r"\d+:\d+ A ", self.host.run("dmsetup status lun-mail-1")))
 
     def test_the_plan_is_shown_before_anything_is_made(self):
         self.assertIn("RAID 6 a1-g1: 5 drives", self.plan)
@@ -154,7 +155,7 @@ class Storage(unittest.TestCase):
             for line in (self.first.folder / "etc/systemd/system/chasqui-array-monitor-a1.service").read_text().splitlines()
             if line.startswith("ExecStart=")
         )
-        self.first.run(f"mdadm --daemonise {watcher} 2>&1")
+        self.first.run(f"mdadm {watcher} --daemonise")
         # The spare is with the first group; the drives fail in the second.
         self.first.run("mdadm /dev/md/a1-g1 --fail /dev/ubdf --fail /dev/ubdg")
         eventually("the spare moved", lambda: self.metrics(self.first)['chasqui_array_missing_drives{array="a1",group="a1-g1"}'] == 1, 90)

@@ -139,11 +139,11 @@ class Guest:
         return self.end(self.begin(command), ok, seconds)
 
     def cut(self, network):
-        """Pulls the cable out."""
-        self.lab.ip("link", "set", self.taps[network], "down")
+        """Pulls the cable out of the switch. The card keeps its side: a kernel of this kind gives a card up whose other side goes."""
+        self.lab.ip("link", "set", self.taps[network], "nomaster")
 
     def mend(self, network):
-        self.lab.ip("link", "set", self.taps[network], "up")
+        self.lab.ip("link", "set", self.taps[network], "master", network)
 
     def kill(self):
         """Power off, without warning."""
