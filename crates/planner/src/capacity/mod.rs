@@ -197,6 +197,14 @@ fn figures(demand: &Demand, drives: &Drives) -> Vec<Figure> {
     let tb = |octets: u128| Ratio::new(octets, 1_000_000_000_000);
     let groups =
         if drives.groups == 1 { "1 group".to_owned() } else { format!("{} groups", n(drives.groups.into())) };
+    let drive_iops = u128::from(drives.drives) * u128::from(demand.drive_iops);
+    let iops = requests.times(demand.io_operations.into());
+    let rest = match iops.ceil().checked_sub(drive_iops).filter(|rest| *rest > 0) {
+        Some(rest) => {
+            format!("the SSDs in front must answer the other {} %", (100 * rest).div_ceil(iops.ceil()))
+        }
+        None => "enough without SSDs".to_owned(),
+    };
     let (paper, given, assumed) = (Source::Paper, Source::Demand, Source::Assumed);
     vec![
         figure("users", "accounts", Ratio::whole(users), "", given, "as given".into()),
@@ -252,7 +260,7 @@ fn figures(demand: &Demand, drives: &Drives) -> Vec<Figure> {
         figure(
             "iops",
             "random I/O",
-            requests.times(demand.io_operations.into()),
+            iops,
             "IOPS",
             paper,
             format!("requests × {} operations of {}", demand.io_operations, demand.io_size),
@@ -305,6 +313,14 @@ fn figures(demand: &Demand, drives: &Drives) -> Vec<Figure> {
             "",
             paper,
             format!("{} of {}, two of each for parity", groups, drives.group_size),
+        ),
+        figure(
+            "drive-iops",
+            "random I/O of the drives",
+            Ratio::whole(drive_iops),
+            "IOPS",
+            assumed,
+            format!("drives × {}, to read; {rest}", demand.drive_iops),
         ),
         figure(
             "ssds",

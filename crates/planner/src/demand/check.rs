@@ -94,6 +94,7 @@ impl Demand {
         number("reserve_percent", self.reserve_percent.into(), 0, 1_000)?;
         number("reserve_memory_percent", self.reserve_memory_percent.into(), 0, 1_000)?;
         size("drive_size", self.drive_size, 10_000_000_000, 1_000_000_000_000_000)?;
+        number("drive_iops", self.drive_iops.into(), 1, 10_000_000)?;
         number("group_size", self.group_size.into(), 4, 64)?;
         number("pair_drives", self.pair_drives.into(), 4 * u64::from(self.group_size), 10_000)?;
         size("ssd_size", self.ssd_size, 1_000_000_000, 1_000_000_000_000_000)?;

@@ -71,6 +71,8 @@ pub struct Demand {
 
     /// Size of a drive. Default `4TB` (paper).
     pub drive_size: ByteSize,
+    /// Random operations that a drive does in a second. Default 80, an assumption for 7,200 turns a minute.
+    pub drive_iops: u32,
     /// Drives of a RAID 6 group, two of them parity. Default 10 (paper, E12).
     pub group_size: u32,
     /// Drives that one pair of storage controllers can have. Default 240, an assumption: four shelves of 60.
@@ -156,6 +158,7 @@ impl Default for Demand {
             reserve_percent: 25,
             reserve_memory_percent: 15,
             drive_size: ByteSize(4_000_000_000_000),
+            drive_iops: 80,
             group_size: 10,
             pair_drives: 240,
             ssd_size: ByteSize(400_000_000_000),

@@ -35,7 +35,11 @@ pub enum Kind {
     Tables,
 }
 
-/// Every key of [`Demand`] as an option, in the order of the fields.
+/// What most people write; the others follow by name.
+const FIRST: [&str; 8] =
+    ["users", "quota", "domains", "model", "datacenters", "layout", "name", "description"];
+
+/// Every key of [`Demand`] as an option.
 pub fn options() -> Vec<DemandOption> {
     let schema = schemars::schema_for!(Demand).to_value();
     let properties = schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
@@ -45,7 +49,9 @@ pub fn options() -> Vec<DemandOption> {
         kind: kind(&property),
         key,
     };
-    properties.into_iter().map(option).collect()
+    let mut options: Vec<DemandOption> = properties.into_iter().map(option).collect();
+    options.sort_by_key(|option| FIRST.iter().position(|first| *first == option.key).unwrap_or(FIRST.len()));
+    options
 }
 
 fn kind(property: &Value) -> Kind {

@@ -88,7 +88,6 @@ pub struct Lun {
 /// The mail's arrays, and how many storage nodes and backup hosts there are.
 pub fn mail(demand: &Demand, users: u64, least: u64) -> Disks {
     let needed = u128::from(users) * u128::from(demand.quota.0);
-    let backup = needed * u128::from(demand.backup_percent) / 100;
     let mut disks = Disks {
         nodes: least,
         backups: 0,
@@ -98,16 +97,27 @@ pub fn mail(demand: &Demand, users: u64, least: u64) -> Disks {
         mail_lun: 0,
         backup_lun: 0,
     };
-    let most = array_net(demand, most_groups(demand));
     if demand.compact() {
         disks.mail_lun = lun(needed, least);
-        disks.backups = if backup > 0 { 2 } else { 0 };
     } else {
         disks.mail_arrays(demand, needed, least);
-        // A backup LUN has an array of its own, with room beside it for guests' disks.
-        disks.backups = if backup > 0 { (backup.div_ceil((most * 9 / 10).max(1)) as u64).max(2) } else { 0 };
     }
-    disks.backup_lun = if disks.backups > 0 { lun(backup, disks.backups) } else { 0 };
+    // The storage nodes are dealt out to the backup hosts whole, so the largest hand decides.
+    let hand = |hosts: u64| {
+        lun(
+            u128::from(disks.nodes.div_ceil(hosts)) * disks.mail_lun * u128::from(demand.backup_percent)
+                / 100,
+            1,
+        )
+    };
+    // A backup LUN has an array of its own, with room beside it for guests' disks.
+    let most = array_net(demand, most_groups(demand)) * 9 / 10;
+    let enough = |hosts: &u64| demand.compact() || hand(*hosts) <= most;
+    let hosts = (2..=disks.nodes.max(2)).find(enough).unwrap_or(disks.nodes);
+    if demand.backup_percent > 0 {
+        disks.backup_lun = hand(hosts);
+        disks.backups = hosts;
+    }
     disks
 }
 
