@@ -269,7 +269,14 @@ class Entrance(unittest.TestCase):
         for name, text in local.items():
             (cls.work / name).write_text(text)
         call("bash", PROGRAMS / "knock-access.sh", cls.work / "settings", cls.work / "stanza", run, "ana", env=os.environ | {"CREDENTIALS_DIRECTORY": str(keys)})
-        cls.edge1.start("fwknopd", "-f", "-c", run / "fwknopd.conf", "-a", run / "access.conf", log=cls.work / "fwknopd.log")
+        # Its unit gives it a user of its own and one right.
+        for path in (run, *run.iterdir()):
+            os.chown(path, 990, 990)
+        cls.work.chmod(0o711)
+        right = "-all,+net_admin"
+        cls.edge1.start(
+            "setpriv", "--reuid=990", "--regid=990", "--clear-groups", f"--inh-caps={right}", f"--ambient-caps={right}", f"--bounding-set={right}",
+            "fwknopd", "-f", "-c", run / "fwknopd.conf", "-a", run / "access.conf", log=cls.work / "fwknopd.log")  # fmt: skip
         eventually("fwknopd listens", lambda: ":62201" in cls.edge1.run("ss", "-lun"))
 
     def knock(self, **keys):
