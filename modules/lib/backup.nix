@@ -16,7 +16,10 @@ let
     ;
 
   arraysOf =
-    site: volumes: lib.unique (map (volume: site.luns.${volume.lun}.array) (filter (volume: volume.lun != null) volumes));
+    site: volumes:
+    lib.unique (
+      map (volume: site.luns.${volume.lun}.array) (filter (volume: volume.lun != null) volumes)
+    );
   mounted = site: host: filter (volume: volume.mount != null) (attrValues site.hosts.${host}.volumes);
   # The arrays that a host's data is on; a guest without volumes of its own has it on its disk, in its machine's volume group.
   dataArrays =
@@ -26,7 +29,8 @@ let
       dom0 = if site.hosts.${host}.guest then lib.dom0Of site host else null;
     in
     if own != [ ] || dom0 == null then own else arraysOf site (attrValues site.hosts.${dom0}.volumes);
-  backupArrays = site: host: arraysOf site (filter (volume: volume.mount == site.backup.folder) (mounted site host));
+  backupArrays =
+    site: host: arraysOf site (filter (volume: volume.mount == site.backup.folder) (mounted site host));
 
   remainder = n: divisor: n - n / divisor * divisor;
 
@@ -46,14 +50,18 @@ let
       null
     else
       elemAt candidates (
-        remainder (lib.base.indexOf host (lib.hostsIn site (lib.datacenterOf site host))) (length candidates)
+        remainder (lib.base.indexOf host (lib.hostsIn site (lib.datacenterOf site host))) (
+          length candidates
+        )
       );
 
   # Where administration reaches a host, and so where its sshd listens.
   addressOf =
     site: host:
     let
-      management = filter (network: site.networks.${network}.over == [ ]) (lib.networksOfKind site "management");
+      management = filter (network: site.networks.${network}.over == [ ]) (
+        lib.networksOfKind site "management"
+      );
       addresses = concatMap (lib.addressesOn site host) management;
     in
     if addresses == [ ] then lib.serviceAddress site host else head addresses;

@@ -15,12 +15,17 @@ let
     indent: value:
     let
       inner = indent + "  ";
-      block = open: close: items: "${open}\n${concatStringsSep ",\n" (map (item: inner + item) items)}\n${indent}${close}";
+      block =
+        open: close: items:
+        "${open}\n${concatStringsSep ",\n" (map (item: inner + item) items)}\n${indent}${close}";
       scalar = item: !(isAttrs item || isList item);
       short = "[${concatStringsSep ", " (map toJSON value)}]";
     in
     if isList value then
-      if all scalar value && stringLength short <= 100 then short else block "[" "]" (map (pretty inner) value)
+      if all scalar value && stringLength short <= 100 then
+        short
+      else
+        block "[" "]" (map (pretty inner) value)
     else if isAttrs value && value != { } then
       block "{" "}" (base.mapAttrsToList (name: item: "${toJSON name}: ${pretty inner item}") value)
     else

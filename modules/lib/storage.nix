@@ -3,7 +3,11 @@
 #
 # Names and identities follow from the site file alone, so that either controller assembles the same array, and that an initiator sees
 # one and the same disk whichever of them exports it.
-{ base, model, address }:
+{
+  base,
+  model,
+  address,
+}:
 let
   inherit (builtins)
     attrNames
@@ -46,7 +50,9 @@ let
   wwid = serial: "36001405${substring 0 25 (replaceStrings [ "-" ] [ "" ] serial)}";
 
   # RFC 3720 §3.2.6.3.1: a date on which we held the name, and the domain backwards.
-  backwards = domain: concatStringsSep "." (foldl' (parts: part: [ part ] ++ parts) [ ] (base.splitOn "." domain));
+  backwards =
+    domain:
+    concatStringsSep "." (foldl' (parts: part: [ part ] ++ parts) [ ] (base.splitOn "." domain));
   iqn = site: name: "iqn.2026-11.${backwards site.internal_domain}:${name}";
   initiator = site: host: iqn site host;
   targetOf = site: lun: iqn site "${site.luns.${lun}.array}.${lun}";
@@ -57,11 +63,19 @@ let
 
   # The networks that LUNs are reached through: meshes, in which everything is encrypted (E19).
   sanNetworks =
-    site: filter (network: site.networks.${network}.kind == "storage" && site.networks.${network}.over != [ ]) (attrNames site.networks);
+    site:
+    filter (
+      network: site.networks.${network}.kind == "storage" && site.networks.${network}.over != [ ]
+    ) (attrNames site.networks);
   portalsOf = site: host: concatMap (model.addressesOn site host) (sanNetworks site);
 
   # Octets that hold data: two drives of each group are for parity.
-  capacity = site: array: let a = site.arrays.${array}; in a.groups * (a.group_size - 2) * base.bytes a.drive_size;
+  capacity =
+    site: array:
+    let
+      a = site.arrays.${array};
+    in
+    a.groups * (a.group_size - 2) * base.bytes a.drive_size;
   # The SSDs are mirrored, so half of them counts; five hundredths are left for LVM's own records.
   cacheCapacity =
     cache: if cache == null then 0 else cache.count / 2 * (base.bytes cache.size / mib) * 95 / 100;
@@ -82,7 +96,11 @@ let
     serial = uuid site "lun/${name}";
     target = targetOf site name;
     host = model.lunHost site name;
-    initiator = let host = model.lunHost site name; in if host == null then null else initiator site host;
+    initiator =
+      let
+        host = model.lunHost site name;
+      in
+      if host == null then null else initiator site host;
     secret = "${site.secrets.chap}/${name}";
   };
 
@@ -272,7 +290,11 @@ let
     );
 
   # LVM looks at these devices and at no others: not at the single paths of a LUN, nor inside what others keep on theirs.
-  lvmFilter = devices: "global_filter = [ ${concatStringsSep ", " (map (device: "\"a|^${device}$|\"") devices ++ [ "\"r|.*|\"" ])} ]";
+  lvmFilter =
+    devices:
+    "global_filter = [ ${
+      concatStringsSep ", " (map (device: "\"a|^${device}$|\"") devices ++ [ "\"r|.*|\"" ])
+    } ]";
 in
 {
   inherit

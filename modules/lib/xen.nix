@@ -19,13 +19,17 @@ let
   sum = foldl' (a: b: a + b) 0;
 
   # eth2 before eth10.
-  numerically = sort (a: b: if stringLength a == stringLength b then a < b else stringLength a < stringLength b);
+  numerically = sort (
+    a: b: if stringLength a == stringLength b then a < b else stringLength a < stringLength b
+  );
 
   guestOf =
     site: name:
     let
       guest = site.hosts.${name};
-      wires = filter (interface: site.networks.${guest.interfaces.${interface}.network}.over == [ ]) (attrNames guest.interfaces);
+      wires = filter (interface: site.networks.${guest.interfaces.${interface}.network}.over == [ ]) (
+        attrNames guest.interfaces
+      );
     in
     {
       cores = guest.cores;
@@ -46,7 +50,9 @@ let
   ownMemory =
     site: host:
     let
-      left = mebibytes site.machines.${site.hosts.${host}.machine}.memory - sum (map (guest: guest.memory) (builtins.attrValues (guestsOf site host)));
+      left =
+        mebibytes site.machines.${site.hosts.${host}.machine}.memory
+        - sum (map (guest: guest.memory) (builtins.attrValues (guestsOf site host)));
     in
     if left < 1024 then
       1024
@@ -63,7 +69,10 @@ let
       dc = lib.machineDatacenter site machine;
       roles = lib.unique (concatMap (host: site.hosts.${host}.roles) here);
       whole = role: lib.hostsWithIn site dc role;
-      isTogether = role: builtins.length (whole role) > 1 && filter (host: site.hosts.${host}.machine != machine) (whole role) == [ ];
+      isTogether =
+        role:
+        builtins.length (whole role) > 1
+        && filter (host: site.hosts.${host}.machine != machine) (whole role) == [ ];
     in
     map (role: {
       inherit role;

@@ -146,7 +146,8 @@ in
 
     key = mkOption {
       type = types.str;
-      default = if hasRole then chasquiLib.secret site host "backup" else "/etc/chasqui/secrets/backup.key";
+      default =
+        if hasRole then chasquiLib.secret site host "backup" else "/etc/chasqui/secrets/backup.key";
       defaultText = lib.literalMD "`secrets.backup` of the site file";
       description = "Path of the OpenSSH private key with which this host fetches, outside the Nix store.";
     };
@@ -175,7 +176,10 @@ in
   config = lib.mkMerge [
     (lib.mkIf (cfg.authorizedKeys != [ ]) {
       environment.etc."chasqui/backup-paths.json".text = backup.json (
-        lib.mapAttrsToList (name: entry: { inherit name; inherit (entry) before path; }) config.chasqui.backupPaths
+        lib.mapAttrsToList (name: entry: {
+          inherit name;
+          inherit (entry) before path;
+        }) config.chasqui.backupPaths
       );
       users.users.root.openssh.authorizedKeys.keys = map (
         key:
@@ -188,11 +192,15 @@ in
 
       assertions = [
         {
-          assertion = lib.all (key: lib.length (lib.splitString "\n" key) == 1 && lib.hasPrefix "ssh-" key) cfg.authorizedKeys;
+          assertion = lib.all (
+            key: lib.length (lib.splitString "\n" key) == 1 && lib.hasPrefix "ssh-" key
+          ) cfg.authorizedKeys;
           message = "chasqui.backup.authorizedKeys: a key is not a line that begins with its kind, such as `ssh-ed25519 AAAA…'; mend backup.keys in the site file.";
         }
         {
-          assertion = lib.all (name: builtins.match "[A-Za-z0-9_-]+" name != null) (lib.attrNames config.chasqui.backupPaths);
+          assertion = lib.all (name: builtins.match "[A-Za-z0-9_-]+" name != null) (
+            lib.attrNames config.chasqui.backupPaths
+          );
           message = "chasqui.backupPaths: a name becomes a folder of the backup host, so only letters, digits, - and _ may be in it.";
         }
       ];

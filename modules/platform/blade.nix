@@ -18,7 +18,8 @@ in
   options.chasqui.blade = {
     enable = mkOption {
       type = types.bool;
-      default = known && !site.hosts.${host}.guest && site.machines.${site.hosts.${host}.machine}.chassis != null;
+      default =
+        known && !site.hosts.${host}.guest && site.machines.${site.hosts.${host}.machine}.chassis != null;
       defaultText = lib.literalMD "whether the site file says that this host is the system of a machine in a chassis";
       description = "Whether this host is a blade (E10).";
     };

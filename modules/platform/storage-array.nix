@@ -29,7 +29,11 @@ let
   hasRole = lib.elem "storage-array" config.chasqui.roles;
   inherit (chasquiLib) storage;
 
-  derived = name: lib.mapAttrs (_: lib.mkDefault) (storage.arrayOf site name // { capacity = storage.capacity site name; });
+  derived =
+    name:
+    lib.mapAttrs (_: lib.mkDefault) (
+      storage.arrayOf site name // { capacity = storage.capacity site name; }
+    );
   arrayDrives = array: lib.concatMap (member: member.drives) array.groups ++ array.spares;
   cacheDrives = array: lib.optionals (array.cache != null) array.cache.drives;
   sum = lib.foldl' (a: b: a + b) 0;
@@ -127,7 +131,9 @@ let
         # It also moves spares to the groups that need them.
         ExecStart =
           "${pkgs.mdadm}/bin/mdadm --monitor --syslog --delay=60 --config=/etc/chasqui/arrays/${name}.mdadm.conf "
-          + lib.concatMapStringsSep " " (member: "/dev/md/${member.name}") (a.groups ++ lib.optional (a.cache != null) a.cache);
+          + lib.concatMapStringsSep " " (member: "/dev/md/${member.name}") (
+            a.groups ++ lib.optional (a.cache != null) a.cache
+          );
         Restart = "on-failure";
       }
       // hardening;
@@ -162,7 +168,9 @@ in
     };
 
     arrays = mkOption {
-      type = types.attrsOf (types.submodule (import ./storage/array-options.nix { inherit lib chasquiLib; }));
+      type = types.attrsOf (
+        types.submodule (import ./storage/array-options.nix { inherit lib chasquiLib; })
+      );
       default = { };
       description = "The arrays that this host runs, or may take over: those of the site file whose `controllers` name it, each value of which may be set anew.";
     };
@@ -207,7 +215,9 @@ in
           }
           {
             assertion = a.capacity == null || sum (map (lun: lun.size) a.luns) <= a.capacity / 1000 * 999;
-            message = "${path}.luns: they need ${toString (sum (map (lun: lun.size) a.luns))} octets, the array has ${toString a.capacity}; make luns.*.size smaller or add a group.";
+            message = "${path}.luns: they need ${
+              toString (sum (map (lun: lun.size) a.luns))
+            } octets, the array has ${toString a.capacity}; make luns.*.size smaller or add a group.";
           }
           {
             assertion = a.luns == [ ] || (a.portals.${cfg.name} or [ ]) != [ ];
@@ -221,7 +231,9 @@ in
       ) cfg.arrays
     );
 
-    chasqui.storageArray.arrays = lib.mkIf hasRole (lib.genAttrs (chasquiLib.arraysOf site host) derived);
+    chasqui.storageArray.arrays = lib.mkIf hasRole (
+      lib.genAttrs (chasquiLib.arraysOf site host) derived
+    );
 
     boot.swraid = {
       enable = true;

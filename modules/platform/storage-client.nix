@@ -24,7 +24,8 @@ let
   volumes = lib.attrValues cfg.volumes;
   luns = map (volume: volume.lun) (lib.filter (volume: volume.lun != null) volumes);
   mounted = lib.filterAttrs (_: volume: volume.mount != null) cfg.volumes;
-  deviceOf = volume: if volume.lun != null then "/dev/mapper/lun-${volume.lun.name}" else toString volume.device;
+  deviceOf =
+    volume: if volume.lun != null then "/dev/mapper/lun-${volume.lun.name}" else toString volume.device;
   given = value: if value then 1 else 0;
 
   program =
@@ -174,7 +175,14 @@ in
 
     environment.etc = {
       "chasqui/volumes.json".text = storage.volumesDescription (
-        lib.mapAttrsToList (name: volume: volume // { inherit name; device = deviceOf volume; }) cfg.volumes
+        lib.mapAttrsToList (
+          name: volume:
+          volume
+          // {
+            inherit name;
+            device = deviceOf volume;
+          }
+        ) cfg.volumes
       );
       # Neither single paths of a LUN nor what guests keep on their disks.
       "lvm/lvm.conf".text = lib.mkAfter ''

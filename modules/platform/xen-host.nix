@@ -29,7 +29,11 @@ let
   names = lib.concatStringsSep ", " (lib.attrNames cfg.guests);
   # The LUN that the guests' disks are on, where there is one.
   volume = if hasRole then site.hosts.${host}.volumes.${cfg.volumeGroup} or null else null;
-  room = if volume == null || volume.lun == null then null else chasquiLib.bytes site.luns.${volume.lun}.size;
+  room =
+    if volume == null || volume.lun == null then
+      null
+    else
+      chasquiLib.bytes site.luns.${volume.lun}.size;
   disks = sum (map (guest: guest.disk) guests);
 
   volumeOf = name: "/dev/${cfg.volumeGroup}/${name}";
@@ -37,9 +41,13 @@ let
     name: guest:
     xen.text {
       comments = [
-        "Guest ${name}${lib.optionalString (guest.roles != [ ]) " (${lib.concatStringsSep ", " guest.roles})"}, from the site file; a change there changes this file."
+        "Guest ${name}${
+          lib.optionalString (guest.roles != [ ]) " (${lib.concatStringsSep ", " guest.roles})"
+        }, from the site file; a change there changes this file."
       ]
-      ++ map (interface: "Its ${interface.name} is in the network ${interface.network}: ${interface.mac}") guest.interfaces;
+      ++ map (
+        interface: "Its ${interface.name} is in the network ${interface.network}: ${interface.mac}"
+      ) guest.interfaces;
       settings =
         xen.settingsOf {
           inherit guest name;
@@ -60,7 +68,11 @@ let
     ];
     text = ''
       # Makes the volume of a guest and installs a NixOS system into it: chasqui-guest-create NAME SYSTEM
-      declare -A octets=(${lib.concatStringsSep " " (lib.mapAttrsToList (name: guest: "[${name}]=${toString guest.disk}") cfg.guests)})
+      declare -A octets=(${
+        lib.concatStringsSep " " (
+          lib.mapAttrsToList (name: guest: "[${name}]=${toString guest.disk}") cfg.guests
+        )
+      })
       name=''${1:?the name of a guest} system=''${2:?the path of a built system}
       size=''${octets[$name]:?"$name is no guest of this machine"}
       if lvs "${cfg.volumeGroup}/$name" > /dev/null 2>&1; then
@@ -268,7 +280,9 @@ in
       message = found.text;
     }) (lib.optionals hasRole (xen.together site site.hosts.${host}.machine));
 
-    chasqui.xenHost.guests = lib.mkIf hasRole (lib.mapAttrs (_: lib.mapAttrs (_: lib.mkDefault)) (xen.guestsOf site host));
+    chasqui.xenHost.guests = lib.mkIf hasRole (
+      lib.mapAttrs (_: lib.mapAttrs (_: lib.mkDefault)) (xen.guestsOf site host)
+    );
 
     virtualisation.xen = {
       enable = true;

@@ -74,7 +74,13 @@ in
     };
     groups = mkOption {
       description = "The RAID 6 groups; any two drives of each may fail.";
-      type = types.listOf (types.submodule { options = device // { inherit drives; }; });
+      type = types.listOf (
+        types.submodule {
+          options = device // {
+            inherit drives;
+          };
+        }
+      );
     };
     spares = drives // {
       default = [ ];
@@ -88,7 +94,13 @@ in
         (dm-cache by LVM), so that nobody's scan drives out what another needs. dm-cache rather than bcache: its records lie in the volume group, so
         that the cache moves along when the other controller takes over, and a LUN's cache can be removed while it is in use.
       '';
-      type = types.nullOr (types.submodule { options = device // { inherit drives; }; });
+      type = types.nullOr (
+        types.submodule {
+          options = device // {
+            inherit drives;
+          };
+        }
+      );
     };
     chunk = mkOption {
       type = types.ints.positive;
@@ -97,7 +109,11 @@ in
     };
     stripeChunk = mkOption {
       type = types.ints.positive;
-      default = if config.groups == [ ] then config.chunk else config.chunk * (lib.length (lib.head config.groups).drives - 2);
+      default =
+        if config.groups == [ ] then
+          config.chunk
+        else
+          config.chunk * (lib.length (lib.head config.groups).drives - 2);
       defaultText = lib.literalMD "`chunk` times the data drives of a group";
       description = "KiB that lie in a row on one group, so that a long write fills whole rows of it and needs no reading for parity.";
     };

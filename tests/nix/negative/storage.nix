@@ -8,8 +8,19 @@
 let
   inStore = "/nix/store/00000000000000000000000000000000-secrets/file";
   array = settings: [ { chasqui.storageArray.arrays.a1 = settings; } ];
-  withoutMeshes = host: lib.filterAttrs (name: _: name != "wg-san" && name != "wg-san-b") lab.hosts.${host}.interfaces;
-  clear = host: lab // { hosts = lab.hosts // { ${host} = lab.hosts.${host} // { interfaces = withoutMeshes host; }; }; };
+  withoutMeshes =
+    host:
+    lib.filterAttrs (name: _: name != "wg-san" && name != "wg-san-b") lab.hosts.${host}.interfaces;
+  clear =
+    host:
+    lab
+    // {
+      hosts = lab.hosts // {
+        ${host} = lab.hosts.${host} // {
+          interfaces = withoutMeshes host;
+        };
+      };
+    };
 in
 [
   {
