@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::super::fleet::{Fleet, cores_of, memory_of};
 use super::super::{Host, Machine, NetworkKind};
 use super::block::{Block, fitted};
-use super::palette;
+use super::{count, palette};
 
 /// Width of a card.
 pub(super) const WIDTH: f64 = 166.0;
@@ -123,8 +123,12 @@ fn host_said(fleet: &Fleet<'_>, name: &str, host: &Host) -> String {
 }
 
 fn said(fleet: &Fleet<'_>, name: &str, machine: &Machine, guests: usize) -> String {
-    let mut said =
-        format!("Machine {name}: {} cores, {} of memory, {guests} guests", machine.cores, machine.memory);
+    let mut said = format!(
+        "Machine {name}: {} cores, {} of memory, {}",
+        machine.cores,
+        machine.memory,
+        count(guests, "guest")
+    );
     if let Some((system, _)) = fleet.systems.get(name) {
         said.push_str(&format!(", system {system}"));
     }

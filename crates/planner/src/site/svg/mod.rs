@@ -71,12 +71,17 @@ fn summary(site: &Site) -> String {
         .collect();
     let guests = site.hosts.values().filter(|host| host.guest).count();
     format!(
-        "{} hosts, {guests} of them Xen guests, on {} machines in {} data centres. Hosts of each role: {}.",
-        site.hosts.len(),
-        site.machines.len(),
-        site.datacenters.len(),
+        "{}, {guests} of them Xen, on {} in {}. Hosts of each role: {}.",
+        count(site.hosts.len(), "host"),
+        count(site.machines.len(), "machine"),
+        count(site.datacenters.len(), "data centre"),
         roles.join(", ")
     )
+}
+
+/// `1 host`, `2 hosts`.
+fn count(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
 fn heading(site: &Site) -> Block {

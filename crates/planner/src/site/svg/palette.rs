@@ -61,3 +61,8 @@ pub(super) fn share(part: f64) -> &'static str {
         "#3b82f6"
     }
 }
+
+/// The colour of what is meant to be given away whole, such as an array.
+pub(super) fn full(part: f64) -> &'static str {
+    if part > 1.0 { "#b91c1c" } else { "#3b82f6" }
+}

@@ -5,7 +5,7 @@ use super::super::finding::listed;
 use super::super::fleet::{Fleet, total};
 use super::super::{Array, Network, Published, PublishedAt, Site};
 use super::block::{Block, fitted, text_width};
-use super::palette;
+use super::{count, palette};
 
 /// The name of a group of blocks.
 pub(super) fn label(text: &str) -> Block {
@@ -39,7 +39,8 @@ pub(super) fn datacenter(fleet: &Fleet<'_>, name: &str, width: f64) -> Block {
     let mut block = Block::new(width, 22.0);
     block.text(0.0, 17.0, "h2", name);
     let x = text_width(name, 17.0) + 18.0;
-    let counts = format!("{about}{} machines, {hosts} hosts{power}", machines().count());
+    let (machines, hosts) = (count(machines().count(), "machine"), count(hosts, "host"));
+    let counts = format!("{about}{machines}, {hosts}{power}");
     block.text(x, 17.0, "h3", &fitted(&counts, 13.0, width - x));
     block
 }
@@ -93,7 +94,7 @@ pub(super) fn network(fleet: &Fleet<'_>, name: &str, network: &Network) -> Block
     } else {
         String::new()
     };
-    let first = format!("{name}{vlan}{over} · {hosts} hosts");
+    let first = format!("{name}{vlan}{over} · {}", count(hosts, "host"));
     let gateway = match (network.gateway.first(), network.gateway_role) {
         (Some(gateway), Some(role)) => format!(" · gateway {gateway} at {role}"),
         (Some(gateway), None) => format!(" · gateway {gateway}"),
@@ -137,7 +138,7 @@ pub(super) fn array(site: &Site, name: &str, array: &Array) -> Block {
     block.text(8.0, 29.0, "small", &fitted(&raid, 9.5, width - 16.0));
     let part = if whole > 0 { given as f64 / whole as f64 } else { 1.0 };
     block.rectangle((8.0, 35.0), (width - 16.0, 8.0), "track", "");
-    block.rectangle((8.0, 35.0), ((width - 16.0) * part.min(1.0), 8.0), "bar", palette::share(part));
+    block.rectangle((8.0, 35.0), ((width - 16.0) * part.min(1.0), 8.0), "bar", palette::full(part));
     let said = format!("{} of {} in {} LUNs", octets(given), octets(whole), luns.len());
     block.text(8.0, 56.0, "small", &said);
     let names = luns.iter().map(|(lun, size)| format!("{lun} {}", octets(*size)));
