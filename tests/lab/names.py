@@ -7,6 +7,7 @@ import concurrent.futures
 import ctypes
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -62,14 +63,7 @@ class Lab:
         """A host with `cards`: the interface's name to its wire and addresses with their prefixes' lengths."""
         host = Host(self, name)
         for card, (wire, addresses) in cards.items():
-            port = f"port{self.cards}"
-            self.cards += 1
-            self.switch.ip("link", "add", port, "type", "veth", "peer", "name", card, "netns", host.namespace)
-            self.switch.ip("link", "set", port, "master", wire, "up")
-            host.ports[card] = port
-            for address in addresses:
-                host.ip("address", "add", address, "dev", card, *(["nodad"] if ":" in address else []))
-            host.ip("link", "set", card, "up")
+            host.plug(card, wire, addresses)
         for way in [gateway] if gateway else []:
             host.ip("route", "add", "default", "via", way)
         return host
@@ -109,6 +103,27 @@ class Host:
             stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True, **more)  # fmt: skip
         self.lab.processes.append(process)
         return process
+
+    def plug(self, card, wire, addresses):
+        """Gives the host an interface on a wire."""
+        switch, port = self.lab.switch, f"port{self.lab.cards}"
+        self.lab.cards += 1
+        switch.ip("link", "add", port, "type", "veth", "peer", "name", card, "netns", self.namespace)
+        switch.ip("link", "set", port, "master", wire, "up")
+        self.ports[card] = port
+        for address in addresses:
+            self.ip("address", "add", address, "dev", card, *(["nodad"] if ":" in address else []))
+        self.ip("link", "set", card, "up")
+
+    def networkd(self, folder, wires):
+        """Takes the addresses and routes that Nix made for a host's `wires`, a name for each interface: what systemd-networkd would do."""
+        for card, wire in wires.items():
+            text = (pathlib.Path(folder) / f"etc/systemd/network/20-{card}.network").read_text()
+            self.plug(card, wire, re.findall(r"^Address=(\S+)", text, re.MULTILINE))
+            for route in re.findall(r"^Destination=(\S+)\nScope=link", text, re.MULTILINE):
+                self.ip("route", "add", route, "dev", card, "scope", "link")
+            for gateway in re.findall(r"^Gateway=(\S+)", text, re.MULTILINE):
+                self.ip("route", "add", "default", "via", gateway)
 
     def load(self, folder):
         """Takes the packet filter and the kernel settings that Nix made for a host. Some settings are the whole machine's: those stay."""

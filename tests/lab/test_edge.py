@@ -45,6 +45,25 @@ def evaluated():
     return folder, keys
 
 
+def router(lab, work, name, wires):
+    """A firewall or router with its generated addresses, packet filter and keepalived.conf."""
+    folder, host = work / "hosts" / name, lab.host(name, {})
+    host.networkd(folder, wires)
+    host.load(folder)
+    config = work / f"{name}.keepalived"
+    config.write_text((folder / "etc/keepalived/keepalived.conf").read_text().replace("${VRRP_PASSWORD}", "aSecret8"))
+    config.chmod(0o600)
+    host.start("keepalived", "--dont-fork", "--log-console", "--vrrp", "-f", config, "-p", "/run/k", "-r", "/run/v", log=work / f"{name}.log")
+    targets, state = folder / "etc/chasqui/router-targets", work / f"{name}.state"
+    host.environment = os.environ | {"CHASQUI_ROUTER_TARGETS": str(targets), "CHASQUI_ROUTER_STATE": str(state)}
+    return host
+
+
+def holds(host, address):
+    """Whether a host has an address at this moment."""
+    return f" {address}/" in host.ip("address", "show")
+
+
 class Edge(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -66,44 +85,14 @@ class Edge(unittest.TestCase):
         }
         cls.inner = {name: host(name, {"eth0": ("service", addresses)}, gateway="10.20.1.1") for name, addresses in inner.items()}
         cls.managed = host("managed", {"eth1": ("management", ["10.20.4.41/24"])})
-        cls.edge1 = cls.edge("edge1", 1)
-        cls.edge2 = cls.edge("edge2", 2)
+        cls.edge1, cls.edge2 = (router(cls.lab, cls.work, name, WIRES) for name in ("edge1", "edge2"))
         for name in ("facade1", "facade2"):
             cls.inner[name].serve(25, 443, 8080)
         for name in ("ns1", "ns2"):
             cls.inner[name].serve(53)
         cls.managed.serve(22)
         cls.world.serve(25, 80, 8080)
-        eventually("edge1 holds the gateway", lambda: cls.holds(cls.edge1, "10.20.1.1") and cls.holds(cls.edge1, "192.0.2.250"))
-
-    @classmethod
-    def edge(cls, name, number):
-        """A firewall and router with its generated packet filter and its generated keepalived.conf."""
-        folder = cls.work / "hosts" / name
-        cards = {
-            "eno1": ("uplink", [f"192.0.2.{250 + number}/29"]),
-            "eno2": ("public", [f"192.0.2.{1 + number}/27"]),
-            "eno2.101": ("service", [f"10.20.1.{1 + number}/24", f"fd20:1::{1 + number}/64"]),
-            "eno3": ("management", [f"10.20.4.{1 + number}/24"]),
-        }
-        edge = cls.lab.host(name, cards, gateway="192.0.2.249")
-        edge.load(folder)
-        text = (folder / "etc/keepalived/keepalived.conf").read_text().replace("${VRRP_PASSWORD}", "aSecret8")
-        config = cls.work / f"{name}.keepalived"
-        config.write_text(text)
-        config.chmod(0o600)
-        edge.keepalived = edge.start(
-            "keepalived", "--dont-fork", "--log-console", "--vrrp", "-f", config, "-p", "/run/k", "-r", "/run/v", log=cls.work / f"{name}.log"
-        )
-        edge.environment = os.environ | {
-            "CHASQUI_ROUTER_TARGETS": str(folder / "etc/chasqui/router-targets"),
-            "CHASQUI_ROUTER_STATE": str(cls.work / f"{name}.state"),
-        }
-        return edge
-
-    @staticmethod
-    def holds(host, address):
-        return f" {address}/" in host.ip("address", "show")
+        eventually("edge1 holds the gateway", lambda: holds(cls.edge1, "10.20.1.1") and holds(cls.edge1, "192.0.2.250"))
 
     def drain(self, target, word, edge=None):
         edge = edge or self.edge1
@@ -207,12 +196,47 @@ class Edge(unittest.TestCase):
         for card in WIRES:
             self.edge1.cut(card)
         for address in ("10.20.1.1", "fd20:1::1", "192.0.2.1", "192.0.2.250", "192.0.2.10", "198.51.100.13", "192.0.2.9"):
-            eventually(f"edge2 holds {address}", lambda address=address: self.holds(self.edge2, address))
+            eventually(f"edge2 holds {address}", lambda address=address: holds(self.edge2, address))
         print(f"          edge2 took over after {time.monotonic() - began:.1f} s")
         eventually("a new connection", lambda: self.world.reaches("192.0.2.10", 25, STRANGER).startswith("facade"))
         for talk, server in zip(talks, served, strict=True):
             talk.client.settimeout(10)
             self.assertEqual(server, talk.ask(), "a connection went on through the other router, to the same server")
+
+
+class Tiers(unittest.TestCase):
+    """The pilot has its firewalls and its routers apart."""
+
+    @classmethod
+    def setUpClass(cls):
+        names.need(("nft", "nftables"), ("keepalived", "keepalived"))
+        cls.work = pathlib.Path(tempfile.mkdtemp(prefix="chasqui-tiers-"))
+        cls.addClassCleanup(shutil.rmtree, cls.work, ignore_errors=True)
+        call(ROOT / "tests/nix/eval", "pilot", "firewall1", "router1", "--out", cls.work / "hosts")
+        cls.lab = names.Lab(["uplink", "public", "service"])
+        cls.addClassCleanup(cls.lab.close)
+        # The internet is everywhere that is not the site.
+        cls.world = cls.lab.host("world", {"eth0": ("uplink", ["192.0.2.129/29", f"{STRANGER}/32"])})
+        for prefix in ("192.0.2.0/28", "198.51.100.0/28", "203.0.113.0/28"):
+            cls.world.ip("route", "add", prefix, "via", "192.0.2.130")
+        cls.firewall = router(cls.lab, cls.work, "firewall1", {"eno1": "uplink", "eno2": "public"})
+        cls.router = router(cls.lab, cls.work, "router1", {"eno1": "public", "eno2": "service"})
+        cls.facade = cls.lab.host("facade", {"eth0": ("service", ["10.17.0.8/16", "10.17.0.9/16"])}, gateway="10.17.0.1")
+        cls.facade.serve(25, 993, 8080)
+        cls.world.serve(53, 8080)
+        eventually("firewall and router hold their addresses", lambda: holds(cls.firewall, "192.0.2.130") and holds(cls.router, "203.0.113.8"))
+
+    def test_what_is_published_passes_both_and_nothing_else_does(self):
+        for address in ("192.0.2.8", "198.51.100.8", "203.0.113.8"):
+            self.assertEqual(f"facade {STRANGER}", self.world.reaches(address, 25, STRANGER))
+        self.assertEqual(f"facade {STRANGER}", self.world.reaches("203.0.113.9", 993, STRANGER))
+        self.assertEqual("silent", self.world.reaches("192.0.2.8", 8080, STRANGER))
+        self.assertEqual("silent", self.world.reaches("192.0.2.4", 22, STRANGER))
+
+    def test_hosts_behind_both_go_out_with_an_address_of_the_site(self):
+        self.facade.ip("address", "add", "10.17.10.1/16", "dev", "eth0")
+        self.assertRegex(self.facade.reaches(STRANGER, 53, "10.17.10.1"), r"^world 192\.0\.2\.")
+        self.assertEqual("silent", self.facade.reaches(STRANGER, 8080, "10.17.10.1"))
 
 
 class Entrance(unittest.TestCase):
