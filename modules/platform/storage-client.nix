@@ -264,11 +264,17 @@ in
           ];
           wants = lib.optionals (one.lun != null) [ "chasqui-iscsi-login.service" ];
           restartIfChanged = false;
+          unitConfig.StartLimitIntervalSec = 0;
           serviceConfig = {
             Type = "oneshot";
             RemainAfterExit = true;
             ExecStart = "${volume}/bin/chasqui-volume ${name}";
+            # What gave up waiting for the volume at start is started now.
+            ExecStartPost = "${pkgs.systemd}/bin/systemctl start --no-block default.target";
             TimeoutStartSec = "5min";
+            # An array may come hours after its hosts.
+            Restart = "on-failure";
+            RestartSec = "15s";
           }
           // hardening;
         };
