@@ -42,8 +42,8 @@ pub struct SimulateArguments {
     /// When a storage node, whose volumes are on arrays, runs again on another blade.
     #[arg(long, value_name = "TIME", default_value = "10m")]
     pub restart: Span,
-    /// When the other controller serves the arrays of a lost one.
-    #[arg(long, value_name = "TIME", default_value = "30s")]
+    /// When the other controller serves the arrays of a lost one: somebody must see it and fence it.
+    #[arg(long, value_name = "TIME", default_value = "5m")]
     pub takeover: Span,
     /// Also print each tier's hours.
     #[arg(long)]

@@ -18,8 +18,8 @@ pub struct Assumptions {
     pub reads: f64,
     /// Operations of the drives for each one that the cache writes back: RAID 6 needs six, and neighbours are written together. Default 1.5.
     pub write_back: f64,
-    /// Octets of each account that are read often enough to stay in the SSD cache. Default 40 MB.
-    pub hot: f64,
+    /// Days whose mail is read often enough to stay in the SSD cache. Default 7.
+    pub hot_days: f64,
     /// The most that the SSD cache can hit. Default 0.95.
     pub best_hit: f64,
     /// Write operations of a delivery: the file, its folder, the journal, the index. Default 4.
@@ -32,7 +32,7 @@ pub struct Assumptions {
     pub pair_takeover: f64,
     /// Seconds until the balancer sends nothing more to a dead server. Default 10.
     pub detection: f64,
-    /// Seconds until the other controller serves the arrays of a dead one. Default 30.
+    /// Seconds until the other controller serves the arrays of a dead one: somebody must see that it is dead, and fence it. Default 300.
     pub array_takeover: f64,
     /// Seconds until the guest of a storage node, whose volumes are on arrays, runs on another blade. Default 600.
     pub restart: f64,
@@ -59,14 +59,14 @@ impl Default for Assumptions {
             ssd_operations: 40_000.0,
             reads: 0.8,
             write_back: 1.5,
-            hot: 40e6,
+            hot_days: 7.0,
             best_hit: 0.95,
             message_writes: 4.0,
             sealed: 400e6,
             facade_work: 30.0,
             pair_takeover: 4.0,
             detection: 10.0,
-            array_takeover: 30.0,
+            array_takeover: 300.0,
             restart: 600.0,
             repair: 3_600.0,
             patience: 30.0,

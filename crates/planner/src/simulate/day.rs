@@ -355,7 +355,13 @@ impl<'a> Day<'a> {
                 *sum += rate * group.names.len() as f64 / count;
             }
         }
-        for (number, rates) in rates.into_iter().enumerate() {
+        for (number, mut rates) in rates.into_iter().enumerate() {
+            if self.fleet.shelves[number].closed_until - at > self.assumed.patience {
+                // Nobody waits that long.
+                let count = self.fleet.shelves[number].names.len() as f64;
+                self.refuse(Role::Storage, seconds, rates.map(|rate| rate * count));
+                rates = [0.0; 3];
+            }
             let work = ShelfWork::of(&self.fleet.shelves[number], self.costs, self.assumed, rates);
             let shelf = &mut self.fleet.shelves[number];
             let open = shelf.closed_until <= at;
@@ -459,6 +465,9 @@ impl<'a> Day<'a> {
         let node = self.any_host(centre, Role::Storage)?;
         whole += self.serve(node, Role::Storage, class, weight);
         if let Some(shelf) = self.fleet.hosts[node].shelf {
+            if self.fleet.shelves[shelf].closed_until - at > self.assumed.patience {
+                return None;
+            }
             whole += self.read_and_write(at, shelf, class, weight);
         }
         Some(whole)

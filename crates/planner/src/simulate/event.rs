@@ -121,6 +121,11 @@ pub(super) fn clock(at: f64) -> String {
     }
 }
 
+/// A time of the day, to the minute.
+pub(super) fn minute(at: f64) -> String {
+    clock(at - at % 60.0)
+}
+
 impl Event {
     /// The hosts that are gone with it.
     pub(super) fn hosts(&self, site: &Site) -> Result<BTreeSet<String>, EventError> {

@@ -160,9 +160,11 @@ impl Fleet {
         for (name, hosts) in on {
             let Some(array) = site.arrays.get(name) else { continue };
             let weight: f64 = hosts.iter().map(|(_, weight)| weight).sum();
-            let users = demand.users as f64 * weight / all.max(1.0);
+            let mail =
+                demand.users as f64 * f64::from(demand.messages_per_day) * demand.message_size.0 as f64;
+            let hot = mail * assumed.hot_days * weight / all.max(1.0);
             let part = runs.get(first(array)).copied().unwrap_or(1.0);
-            let shelf = Shelf::of(site, name, array, users, part, assumed);
+            let shelf = Shelf::of(site, name, array, hot, part, assumed);
             let alone = array.controllers.iter().any(|controller| touched.contains(controller))
                 || hosts.iter().any(|(host, _)| touched.contains(*host));
             let centre = site.hosts.get(first(array)).map_or(0, |host| self.centre(site, host));

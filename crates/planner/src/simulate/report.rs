@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::costs::{Assumptions, Costs};
-use super::event::{Event, clock};
+use super::event::{Event, minute};
 use super::fleet::Fleet;
 use super::histogram::Histogram;
 use super::load::Class;
@@ -172,7 +172,7 @@ impl Report {
     ) -> Self {
         let most = |number: usize| {
             let (count, at) = record.most[number];
-            Most { count, at: clock(at) }
+            Most { count, at: minute(at) }
         };
         let tiers: Vec<Tier> = Stage::ALL
             .into_iter()
@@ -260,7 +260,7 @@ fn bottleneck(demand: &Demand, options: &super::Options, record: &Record, fleet:
     let usual = highest(&|tier| tier.usual.load).map_or(1.0, |(_, tier)| tier.usual.load);
     let holds = (demand.users as f64 / usual.max(1e-9)) as u64;
     let (stage, server, at, event) = match &record.first {
-        Some((at, stage, server, event)) => (*stage, server.clone(), Some(clock(*at)), *event),
+        Some((at, stage, server, event)) => (*stage, server.clone(), Some(minute(*at)), *event),
         None => {
             let (stage, tier) = highest(&|tier| tier.peak.load).unwrap_or((Stage::ALL[0], &record.tiers[0]));
             (stage, tier.peak.server.clone(), None, None)

@@ -33,12 +33,12 @@ pub(super) struct Shelf {
 }
 
 impl Shelf {
-    /// An array with mail of `users`, on a controller that runs `part` arrays.
+    /// An array on a controller that runs `part` arrays; `hot` octets of its mail are read again and again.
     pub(super) fn of(
         site: &Site,
         name: &str,
         array: &Array,
-        users: f64,
+        hot: f64,
         part: f64,
         assumed: &Assumptions,
     ) -> Self {
@@ -55,7 +55,7 @@ impl Shelf {
             // Mirrored in pairs.
             (f64::from(cache.count), f64::from(cache.count) * cache.size.0 as f64 / 2.0)
         });
-        let hit = (cached / (users * assumed.hot).max(1.0)).min(1.0) * assumed.best_hit;
+        let hit = (cached / hot.max(1.0)).min(1.0) * assumed.best_hit;
         Self {
             names: vec![name.to_owned()],
             controllers: array.controllers.clone(),
