@@ -62,6 +62,14 @@ fn a_published_address_changes_firewall_router_and_zones_and_nothing_behind_them
 }
 
 #[test]
+fn a_change_of_knocking_is_the_edges_alone() {
+    let difference = between(LAB, &changed(LAB, "open = \"20s\"", "open = \"40s\""));
+    let hosts: Vec<(&str, &[Topic])> =
+        difference.hosts.iter().map(|change| (change.host.as_str(), change.topics.as_slice())).collect();
+    assert_eq!(hosts, [("edge1", &[Topic::Knock][..]), ("edge2", &[Topic::Knock])]);
+}
+
+#[test]
 fn a_facade_address_changes_routers_balancers_and_servers() {
     let difference = between(LAB, &changed(LAB, "facade = [\"10.20.1.10\"]", "facade = [\"10.20.1.15\"]"));
     assert!(topics(&difference, "edge1").contains(&Topic::Translation));

@@ -26,6 +26,8 @@ pub enum Topic {
     HostsFile,
     /// Its peers in meshes.
     Meshes,
+    /// How long a knock opens the VPN's port, and where knocks are heard.
+    Knock,
     /// The administrators who may come in.
     Administrators,
     /// Where secrets lie.
@@ -72,6 +74,7 @@ impl Topic {
             Self::Volumes => "volumes",
             Self::HostsFile => "hosts file",
             Self::Meshes => "mesh peers",
+            Self::Knock => "port knocking",
             Self::Administrators => "administrators",
             Self::Secrets => "paths of secrets",
             Self::Published => "published services",
@@ -139,6 +142,7 @@ impl<'a> Derived<'a> {
             site.hosts.iter().map(|(name, host)| (name, site.service_address(host))).collect();
         self.put(Topic::HostsFile, "", json!([site.internal_domain, names]));
         self.put(Topic::Administrators, "", json!(site.administrators));
+        self.put(Topic::Knock, "", json!(site.knock));
         self.put(Topic::Secrets, "", json!(site.secrets));
         let of = |role: Role| -> BTreeMap<&str, Value> {
             site.hosts_with(role).map(|(name, host)| (name, json!(site.service_address(host)))).collect()
@@ -192,7 +196,7 @@ impl<'a> Derived<'a> {
                 )
             })
             .collect();
-        self.put(Topic::Firewall, name, json!([here, networks, site.knock]));
+        self.put(Topic::Firewall, name, json!([here, networks]));
         let servers = |role: Role| -> BTreeMap<&str, Value> {
             site.hosts_with_in(name, role)
                 .map(|(host, d)| (host, json!([site.service_address(d), d.weight, d.drain])))
@@ -253,7 +257,8 @@ impl<'a> Derived<'a> {
                 Role::Ldap => (Topic::Ldap, String::new()),
                 Role::Backup => (Topic::Backups, "all".to_owned()),
                 Role::Monitoring => (Topic::Monitoring, "all".to_owned()),
-                Role::StorageArray | Role::XenHost | Role::Vpn | Role::Knock | Role::Log => continue,
+                Role::Knock => (Topic::Knock, String::new()),
+                Role::StorageArray | Role::XenHost | Role::Vpn | Role::Log => continue,
             };
             uses.push((topic, about));
         }
