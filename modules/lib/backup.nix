@@ -3,13 +3,11 @@
 { lib }:
 let
   inherit (builtins)
-    attrNames
     attrValues
     concatMap
     elem
     elemAt
     filter
-    genList
     head
     length
     map

@@ -33,7 +33,9 @@ let
       inherit base check;
       errors = schema.errors;
       network = import ./network.nix { inherit base model address; };
-      storage = import ./storage.nix { inherit base model address; };
+      storage =
+      import ./storage.nix { inherit base model; }
+      // import ./storage-text.nix { inherit base; };
       roles = import ./roles.nix { inherit base model address; };
       load = path: check (builtins.fromTOML (builtins.readFile path));
 
@@ -41,7 +43,7 @@ let
 
       # The parts of the platform, a file each.
       backup = import ./backup.nix { inherit lib; };
-    database = import ./database.nix { inherit lib; };
+      database = import ./database.nix { inherit lib; };
       dns = import ./dns.nix { inherit lib; };
       facade = import ./facade.nix { inherit lib; };
       firewall = import ./firewall.nix { inherit lib; } // import ./firewall-text.nix { inherit lib; };

@@ -168,9 +168,7 @@ in
     };
 
     arrays = mkOption {
-      type = types.attrsOf (
-        types.submodule (import ./storage/array-options.nix { inherit lib chasquiLib; })
-      );
+      type = types.attrsOf (types.submodule (import ./storage/array-options.nix { inherit lib; }));
       default = { };
       description = "The arrays that this host runs, or may take over: those of the site file whose `controllers` name it, each value of which may be set anew.";
     };

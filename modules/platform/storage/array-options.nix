@@ -1,5 +1,5 @@
 # What can be said of one disk array. Every value comes from the site file; an expert may lay his own over it.
-{ lib, chasquiLib }:
+{ lib }:
 { config, name, ... }:
 let
   inherit (lib) mkOption types;
