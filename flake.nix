@@ -51,6 +51,7 @@
         imports = [
           ./modules/site.nix
           ./modules/registry.nix
+          ./modules/renewals.nix
           ./modules/services/package.nix
           module
           withPackage

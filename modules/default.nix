@@ -4,6 +4,7 @@
   imports = [
     ./site.nix
     ./registry.nix
+    ./renewals.nix
     ./network.nix
     ./basics.nix
     ./services/directory.nix

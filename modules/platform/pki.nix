@@ -25,15 +25,6 @@ let
     }
     exec ${pkgs.runtimeShell} ${./pki-check.sh} /etc/${table} /var/lib/chasqui-metrics
   '';
-  renewed = pkgs.writeShellScript "chasqui-renewed" ''
-    # A certificate and its key are renewed one after the other.
-    ${lib.getExe' pkgs.coreutils "sleep"} 5
-    case "$(${lib.getExe' pkgs.systemd "systemctl"} show --property RefreshOnReload --value "$1")" in
-    *credentials*) exec ${lib.getExe' pkgs.systemd "systemctl"} try-reload-or-restart "$1" ;;
-    *) exec ${lib.getExe' pkgs.systemd "systemctl"} try-restart "$1" ;;
-    esac
-  '';
-  renewals = config.chasqui.renewals;
 in
 {
   options.chasqui.pki = {
@@ -115,26 +106,7 @@ in
           ];
         };
       };
-    }
-    // lib.mapAttrs' (
-      unit: _:
-      lib.nameValuePair "${unit}-renewed" {
-        description = "Hand renewed keys and certificates to ${unit}";
-        serviceConfig = {
-          Type = "oneshot";
-          ExecStart = "${renewed} ${unit}.service";
-        };
-      }
-    ) renewals;
-
-    systemd.paths = lib.mapAttrs' (
-      unit: files:
-      lib.nameValuePair "${unit}-renewed" {
-        description = "Watch the keys and certificates of ${unit}";
-        wantedBy = [ "multi-user.target" ];
-        pathConfig.PathChanged = files;
-      }
-    ) renewals;
+    };
 
     systemd.timers.chasqui-pki-check = {
       description = "Look at this host's certificates";

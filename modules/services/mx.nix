@@ -92,6 +92,9 @@ let
   inherit (role) cfg;
 in
 {
-  imports = [ ./package.nix ];
+  imports = [
+    ./package.nix
+    ../renewals.nix
+  ];
   inherit (role) options config;
 }

@@ -96,6 +96,9 @@ let
   ];
 in
 {
-  imports = [ ./package.nix ];
+  imports = [
+    ./package.nix
+    ../renewals.nix
+  ];
   inherit (role) options config;
 }

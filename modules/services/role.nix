@@ -5,9 +5,7 @@
 # host that has several roles.
 #
 # Keys and certificates stay where the site file says and belong to root. systemd hands the unit copies of them (LoadCredential), which the
-# role alone can read, and the configuration file names the copies. When a source changes, `chasqui-ROLE-renewed.path` makes systemd
-# copy again and the role read again, without cutting a connection (RefreshOnReload, systemd 260); where systemd cannot do that the
-# role is restarted.
+# role alone can read, and the configuration file names the copies. Renewed ones reach it without a restart: modules/renewals.nix.
 {
   config,
   lib,
@@ -86,15 +84,6 @@ let
   openAddresses = lib.filter (entry: !(isLocal entry.address)) addresses;
   lowPorts = lib.any (entry: portOf entry.address != null && portOf entry.address < 1024) addresses;
   servers = settings.directory.servers or [ ];
-
-  renewed = pkgs.writeShellScript "chasqui-renewed" ''
-    # A certificate and its key are renewed one after the other.
-    ${lib.getExe' pkgs.coreutils "sleep"} 5
-    case "$(${lib.getExe' pkgs.systemd "systemctl"} show --property RefreshOnReload --value "$1")" in
-    *credentials*) exec ${lib.getExe' pkgs.systemd "systemctl"} try-reload-or-restart "$1" ;;
-    *) exec ${lib.getExe' pkgs.systemd "systemctl"} try-restart "$1" ;;
-    esac
-  '';
 in
 {
   inherit
@@ -265,19 +254,7 @@ in
           // serviceConfig;
         };
 
-        systemd.paths."${name}-renewed" = lib.mkIf (used != { }) {
-          description = "Watches the keys and certificates of ${title}";
-          wantedBy = [ "multi-user.target" ];
-          pathConfig.PathChanged = lib.mapAttrsToList (_: at) used;
-        };
-        systemd.services."${name}-renewed" = lib.mkIf (used != { }) {
-          description = "Hands renewed keys and certificates to ${title}";
-          serviceConfig = {
-            Type = "oneshot";
-            ExecStart = "${renewed} ${name}.service";
-          };
-        };
-
+        chasqui.renewals.${name} = lib.mapAttrsToList (_: at) used;
         chasqui.logTags.${role} = "${name}.service";
         chasqui.metrics = lib.mkIf (settings ? metrics && portOf settings.metrics != null) {
           ${role} = import (./. + "/${role}.metrics.nix") // {
