@@ -6,8 +6,9 @@ let
     concatMap
     filter
     map
-    toJSON
     ;
+
+  json = import ./json.nix { inherit (lib) base; };
 
   port = 6514;
 
@@ -59,13 +60,12 @@ in
   # The table by which a log host knows who sent a message, whatever the message claims.
   hostsTable =
     hosts:
-    toJSON {
+    json {
       version = 1;
       nomatch = "unknown";
       type = "string";
       table = lib.mapAttrsToList (index: value: { inherit index value; }) hosts;
-    }
-    + "\n";
+    };
 
   # rsyslog's configuration, without the input that NixOS' module writes. `c` is what the module's options hold.
   text =
