@@ -188,7 +188,7 @@ mod tests {
             "1,600",
             "1,106.25",
             "2,048",
-            "1,280.00",
+            "1,280 ",
         ];
         for figure in figures {
             assert!(text.contains(figure), "{figure} is not in\n{text}");

@@ -60,12 +60,13 @@ fn tiers(demand: &Demand, capacity: &Capacity) -> Table {
             format!("{}{}", tier.rule, if tier.source == Source::Measured { margin } else { String::new() }),
         ]);
     }
-    let mut total = |name: &str, sum: Sum, from: &str, how: String| {
-        table.add_row([name, &thousands(sum.cores.into()), &gigabytes(sum.memory.0.into()), from, &how]);
+    let mut total = |name: &str, sum: Sum, memory: String, from: &str, how: &str| {
+        table.add_row([name, &thousands(sum.cores.into()), &memory, from, how]);
     };
+    let memory = |sum: Sum| gigabytes(sum.memory.0.into());
     if capacity.model == Model::Paper {
-        let how = "reverse-proxy, http, webmail, mx, relay, storage, ldap".to_owned();
-        total("total, as the paper counts", capacity.counted, "paper", how);
+        let how = "reverse-proxy, http, webmail, mx, relay, storage, ldap";
+        total("total, as the paper counts", capacity.counted, memory(capacity.counted), "paper", how);
     }
     let reserve = capacity.reserve;
     let how = format!(
@@ -76,12 +77,19 @@ fn tiers(demand: &Demand, capacity: &Capacity) -> Table {
         thousands(reserve.memory_blades.into()),
         demand.reserve_memory_percent,
     );
+    let with_reserve = reserve.gigabytes().to_string();
     if capacity.model == Model::Paper {
-        total("with reserve", reserve.sum, "paper", how);
-        total("total of all tiers", capacity.total, "", "also what the paper leaves out".to_owned());
+        total("with reserve", reserve.sum, with_reserve, "paper", &how);
+        total(
+            "total of all tiers",
+            capacity.total,
+            memory(capacity.total),
+            "",
+            "also what the paper leaves out",
+        );
     } else {
-        total("total", capacity.total, "", String::new());
-        total("with reserve", reserve.sum, "", how);
+        total("total", capacity.total, memory(capacity.total), "", "");
+        total("with reserve", reserve.sum, with_reserve, "", &how);
     }
     right(table, &[1, 2])
 }

@@ -70,6 +70,13 @@ pub struct Reserve {
     pub sum: Sum,
 }
 
+impl Reserve {
+    /// The memory in the paper's GB of 1,024 MB, as the paper prints it: `1,280`.
+    pub fn gigabytes(&self) -> Ratio {
+        Ratio::new(self.sum.memory.0.into(), 1 << 30)
+    }
+}
+
 /// What a demand needs.
 #[derive(Clone, Debug, Serialize)]
 pub struct Capacity {

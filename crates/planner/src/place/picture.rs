@@ -206,10 +206,11 @@ fn racks(body: &mut String, center: &Center, top: f64) -> f64 {
         let own = u64::from(rack.cores).saturating_sub(taken + blade.free.cores);
         let mut at = x;
         let mut part = |cores: u64, fill: &str, name: &str| {
-            let wide = cores as f64 * per_core;
+            // A small guest of a large blade is still to be seen.
+            let wide = (cores as f64 * per_core).max(2.5).min(x + width - at);
             let _ = write!(
                 body,
-                "<rect x=\"{at:.1}\" y=\"{y:.1}\" width=\"{wide:.1}\" height=\"{:.1}\" fill=\"{fill}\" stroke=\"#ffffff\" stroke-width=\"0.6\"/>",
+                "<rect x=\"{at:.1}\" y=\"{y:.1}\" width=\"{wide:.1}\" height=\"{:.1}\" fill=\"{fill}\" stroke=\"#ffffff\" stroke-width=\"0.4\"/>",
                 BLADE - 3.0
             );
             // The whole name where there is room, else the number: the legend has the colour.
