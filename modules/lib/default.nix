@@ -34,8 +34,7 @@ let
       errors = schema.errors;
       network = import ./network.nix { inherit base model address; };
       storage =
-      import ./storage.nix { inherit base model; }
-      // import ./storage-text.nix { inherit base; };
+        import ./storage.nix { inherit base model; } // import ./storage-text.nix { inherit base; };
       roles = import ./roles.nix { inherit base model address; };
       load = path: check (builtins.fromTOML (builtins.readFile path));
 
@@ -46,11 +45,14 @@ let
       database = import ./database.nix { inherit lib; };
       dns = import ./dns.nix { inherit lib; };
       facade = import ./facade.nix { inherit lib; };
-      firewall = import ./firewall.nix { inherit lib; } // import ./firewall-text.nix { inherit lib; };
+      firewall =
+        import ./firewall.nix { inherit lib; }
+        // import ./firewall-zones.nix { inherit lib; }
+        // import ./firewall-text.nix { inherit lib; };
       knock = import ./knock.nix { inherit lib; };
       ldap = import ./ldap.nix { inherit lib; };
       monitoring = import ./monitoring.nix { inherit lib; };
-      router = import ./router.nix { inherit lib; };
+      router = import ./router.nix { inherit lib; } // import ./router-text.nix { inherit lib; };
       vpn = import ./vpn.nix { inherit lib; };
       vrrp = import ./vrrp.nix { inherit lib; };
       nginx = import ./nginx.nix { inherit lib; };
