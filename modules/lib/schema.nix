@@ -17,7 +17,6 @@ let
     isInt
     isList
     isString
-    length
     mapAttrs
     match
     toJSON
@@ -82,8 +81,16 @@ let
     object = isAttrs;
     null = value: value == null;
   };
-  types = s: if !(s ? type) then [ ] else if isList s.type then s.type else [ s.type ];
-  choices = s: s.enum or (map (alternative: alternative.const or (head alternative.enum)) (s.oneOf or [ ]));
+  types =
+    s:
+    if !(s ? type) then
+      [ ]
+    else if isList s.type then
+      s.type
+    else
+      [ s.type ];
+  choices =
+    s: s.enum or (map (alternative: alternative.const or (head alternative.enum)) (s.oneOf or [ ]));
   listed = concatStringsSep ", ";
   kindOf =
     value:
@@ -95,8 +102,21 @@ let
       set = "table";
     }
     .${builtins.typeOf value} or "string";
-  article = kind: if elem kind [ "integer" "array" "object" ] then "an ${kind}" else "a ${kind}";
-  pattern = text: base.removeSuffix "$" (if base.hasPrefix "^" text then builtins.substring 1 (-1) text else text);
+  article =
+    kind:
+    if
+      elem kind [
+        "integer"
+        "array"
+        "object"
+      ]
+    then
+      "an ${kind}"
+    else
+      "a ${kind}";
+  pattern =
+    text:
+    base.removeSuffix "$" (if base.hasPrefix "^" text then builtins.substring 1 (-1) text else text);
 
   reference =
     data: path: table: name:
@@ -115,12 +135,16 @@ let
       wanted = builtins.filter (kind: kind != "null") (types s);
     in
     if wanted != [ ] && !(base.findFirst (kind: kinds.${kind} value) null (types s) != null) then
-      [ "${path}: it is ${article (kindOf value)}, but must be ${concatStringsSep " or " (map article wanted)}" ]
+      [
+        "${path}: it is ${article (kindOf value)}, but must be ${concatStringsSep " or " (map article wanted)}"
+      ]
     else if choices s != [ ] && !(elem value (choices s)) then
       [ "${path}: `${toString value}' is none of ${listed (map toString (choices s))}" ]
     else if s ? pattern && isString value && match (pattern s.pattern) value == null then
       [ "${path}: `${value}' does not look as it must (${s.pattern})" ]
-    else if isString value && looks ? ${s.format or ""} && match looks.${s.format}.pattern value == null then
+    else if
+      isString value && looks ? ${s.format or ""} && match looks.${s.format}.pattern value == null
+    then
       [ "${path}: `${value}' is not ${looks.${s.format}.means}" ]
     else if isList value then
       builtins.concatLists (
