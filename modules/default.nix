@@ -28,6 +28,7 @@
     ./platform/ldap.nix
     ./platform/metrics.nix
     ./platform/monitoring.nix
+    ./platform/health.nix
     ./platform/backup.nix
     ./platform/storage-array.nix
     ./platform/storage-client.nix
