@@ -154,7 +154,7 @@ in
 
     healthChecks = mkOption {
       default = { };
-      description = "How to see from outside that a service of this host works; balancers and monitoring use it.";
+      description = "How a client sees that a service of this host works. `chasqui.health` looks, and tells monitoring.";
       type = types.attrsOf (
         types.submodule {
           options = {
