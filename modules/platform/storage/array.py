@@ -64,11 +64,22 @@ class Array:
         """The host that the drives name, None if they hold no array of ours. A drive that was away lags behind, so the newest counts."""
         newest, owner = -1, None
         uuids = {member["uuid"] for member in self.bases}
-        for drive in [drive for member in self.bases for drive in member["drives"]] + self.spares:
-            found = dict(line.split("=", 1) for line in output("mdadm", "--examine", "--export", drive).splitlines() if "=" in line)
-            if found.get("MD_UUID") in uuids and int(found.get("MD_EVENTS", 0)) > newest and ":" in found.get("MD_NAME", ""):
-                newest, owner = int(found.get("MD_EVENTS", 0)), found["MD_NAME"].split(":")[0]
+        for found in self.examined():
+            events, name = int(found.get("MD_EVENTS", 0)), found.get("MD_NAME", "")
+            if found.get("MD_UUID") in uuids and events > newest and ":" in name:
+                newest, owner = events, name.split(":")[0]
         return owner
+
+    def examined(self):
+        """What stands on each drive that can be read. All are asked at once, for there may be a hundred."""
+        drives = [drive for member in self.bases for drive in member["drives"]] + self.spares
+        records = [{}]
+        for line in run("mdadm", "--examine", "--export", *drives, check=False, quiet=True).stdout.splitlines():
+            key, _, value = line.partition("=")
+            if key in records[-1]:
+                records.append({})
+            records[-1][key] = value
+        return records
 
     def device(self, member):
         return f"/dev/md/{member['name']}"
@@ -216,6 +227,9 @@ def start(array, args):
     if owner != array.host:
         raise Refused(f"array {array.name} is {owner}'s; there say `chasqui-array give {array.name}', or take it over from a dead one")
     assemble(array, args)
+    for member in array.bases:
+        # Otherwise a spare begins its work only with the first write.
+        run("mdadm", "--readwrite", array.device(member), check=False, quiet=True)
     for group in array.groups:
         folder = sysfs(array, group)
         if folder and (folder / "stripe_cache_size").exists():
@@ -295,8 +309,9 @@ def scrub(array, args):
 
 def metrics(array, args):
     """Prints the array's state for Prometheus."""
-    lines = [f'chasqui_array_owned{{array="{array.name}"}} {int(array.owner() == array.host)}']
-    for member in array.bases if lines[0].endswith("1") else []:
+    owned = array.is_active(array.stripe) or array.owner() == array.host
+    lines = [f'chasqui_array_owned{{array="{array.name}"}} {int(owned)}']
+    for member in array.bases if owned else []:
         folder = sysfs(array, member)
         labels = f'{{array="{array.name}",group="{member["name"]}"}}'
         lines.append(f"chasqui_array_running{labels} {int(folder is not None)}")
