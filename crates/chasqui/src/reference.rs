@@ -11,7 +11,7 @@ use crate::admin::output;
 use crate::cli::{Cli, RoleName};
 use crate::config;
 
-/// Writes one page a role and one of all commands.
+/// Writes one page a role, one of the site file and one of all commands.
 pub fn write(dir: &Path, json: bool) -> anyhow::Result<()> {
     std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
     let put = |name: &str, text: &str| {
@@ -21,6 +21,7 @@ pub fn write(dir: &Path, json: bool) -> anyhow::Result<()> {
     for &role in RoleName::value_variants() {
         put(&format!("{}.md", name(role)), &role_page(role))?;
     }
+    put("site.md", &chasqui_planner::site::reference_page())?;
     put("commands.md", &commands_page())?;
     output::record(json, &json!({ "dir": dir }), &format!("The reference pages are in {}.", dir.display()))
 }

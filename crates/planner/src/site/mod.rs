@@ -8,6 +8,7 @@ mod finding;
 mod fleet;
 mod load;
 mod model;
+mod page;
 mod question;
 mod reference;
 #[cfg(test)]
@@ -23,6 +24,7 @@ pub use diff::{Action, Difference, HostChange, Interruption, KeyChange, Phase, T
 pub use finding::{Finding, Severity};
 pub use load::{Document, SiteError, load, open, parse};
 pub use model::*;
+pub use page::reference_page;
 pub use schema::{schema, schema_text};
 pub use show::{ArrayRow, HostRow, MachineRow, NetworkRow, Overview, PublishedRow, VolumeRow};
 pub use svg::picture;
