@@ -103,6 +103,8 @@ let
       ];
       requires = [ "xen-init-dom0.service" ];
       wants = [ "xenconsoled.service" ];
+      # Its scripts, which put a guest's interfaces on the bridges.
+      path = [ config.virtualisation.xen.package ];
       # A guest that was never installed is not started.
       unitConfig.ConditionPathExists = volumeOf name;
       restartIfChanged = false;
