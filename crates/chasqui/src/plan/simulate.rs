@@ -204,10 +204,11 @@ fn bottleneck(report: &Report) -> String {
             percent(first.load)
         ),
     };
+    let remedy =
+        if first.at.is_some() { format!("What would remove it: {}.\n", first.remedy) } else { String::new() };
+    let holds = thousands(first.holds.into());
     format!(
-        "{head} of what it can do.\nWhat would remove it: {}.\nWhile nothing is lost the site holds about {} accounts.\n",
-        first.remedy,
-        thousands(first.holds.into())
+        "{head} of what it can do.\n{remedy}While nothing is lost the site holds about {holds} accounts.\n"
     )
 }
 

@@ -3,11 +3,12 @@
 use std::fmt::Write;
 
 use super::report::Report;
+use crate::capacity::thousands;
 
 const LEFT: f64 = 130.0;
 const WIDTH: f64 = 840.0;
 const ROW: f64 = 56.0;
-const TOP: f64 = 64.0;
+const TOP: f64 = 84.0;
 /// Loads above this are drawn as this.
 const MOST: f64 = 1.5;
 
@@ -16,7 +17,7 @@ pub fn svg(report: &Report) -> String {
     let rows = report.tiers.len() + report.work.len();
     let height = TOP + rows as f64 * ROW + 40.0;
     let mut text = String::new();
-    let title = format!("{}: a day of {} users", escape(&report.site), report.users);
+    let title = format!("{}: a day of {} accounts", escape(&report.site), thousands(report.users.into()));
     // Writing into a String cannot fail.
     let _ = write!(
         text,
@@ -73,7 +74,7 @@ pub fn svg(report: &Report) -> String {
              <text x=\"{:.1}\" y=\"{}\" fill=\"#b3261e\">{}</text>",
             escape(&effect.event),
             x + 3.0,
-            TOP - 8.0 + if number % 2 == 0 { 0.0 } else { 10.0 },
+            TOP - 18.0 + if number % 2 == 0 { 0.0 } else { 14.0 },
             escape(effect.event.split_once('=').map_or("", |(_, what)| what)),
         );
     }
