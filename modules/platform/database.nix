@@ -146,8 +146,12 @@ in
       listenClientUrls = [ "https://0.0.0.0:${toString database.ports.etcdClient}" ];
       listenPeerUrls = [ "https://0.0.0.0:${toString database.ports.etcdPeer}" ];
       advertiseClientUrls = lib.optional (self != null) (database.etcdUrl self database.ports.etcdClient);
-      initialAdvertisePeerUrls = lib.optional (self != null) (database.etcdUrl self database.ports.etcdPeer);
-      initialCluster = map (member: "${member.name}=${database.etcdUrl member database.ports.etcdPeer}") cfg.members;
+      initialAdvertisePeerUrls = lib.optional (self != null) (
+        database.etcdUrl self database.ports.etcdPeer
+      );
+      initialCluster = map (
+        member: "${member.name}=${database.etcdUrl member database.ports.etcdPeer}"
+      ) cfg.members;
       initialClusterToken = cfg.scope;
       clientCertAuth = true;
       trustedCaFile = "${credentials "etcd"}/ca.crt";
@@ -182,12 +186,22 @@ in
     systemd.services.patroni = {
       after = [ "etcd.service" ];
       wants = [ "etcd.service" ];
-      serviceConfig.LoadCredential = tls.loadCredentials cfg.tls ++ [
-        "superuser:${cfg.secretsDir}/superuser"
-        "replication:${cfg.secretsDir}/replication"
-      ];
+      unitConfig.RequiresMountsFor = [ cfg.dataDir ];
+      serviceConfig = {
+        LoadCredential = tls.loadCredentials cfg.tls ++ [
+          "superuser:${cfg.secretsDir}/superuser"
+          "replication:${cfg.secretsDir}/replication"
+        ];
+        # NixOS' module makes its folders only where the data lies in its own default folder: the one of `pgpass', which replicas
+        # need, and the one of PostgreSQL's socket, which stays when Patroni goes before PostgreSQL does.
+        StateDirectory = [ "patroni" ];
+        StateDirectoryMode = "0750";
+        RuntimeDirectory = "postgresql";
+        RuntimeDirectoryPreserve = true;
+        # A volume for the data is root's when it is new.
+        ExecStartPre = "+${lib.getExe' pkgs.coreutils "install"} -d -m 0750 -o patroni -g patroni ${builtins.dirOf cfg.dataDir}";
+      };
     };
-    systemd.tmpfiles.rules = [ "d ${builtins.dirOf cfg.dataDir} 0750 patroni patroni -" ];
 
     services.haproxy = lib.mkIf (cfg.virtualAddress != null) {
       enable = true;
@@ -255,14 +269,16 @@ in
     chasqui.logTags = {
       patroni = "patroni.service";
       etcd = "etcd.service";
-      haproxy = "haproxy.service";
-    };
+    }
+    // lib.optionalAttrs (cfg.virtualAddress != null) { haproxy = "haproxy.service"; };
     # A dump as of one moment, taken on the primary alone; the members' own files are copies of each other.
     chasqui.backupPaths.database = {
       path = "/var/backup/postgresql";
       before = lib.concatStringsSep " " [
         "${pkgs.bash}/bin/sh -c '"
-        "${pkgs.curl}/bin/curl -sfo /dev/null --cacert ${cfg.tls.ca} https://${if self == null then "localhost" else self.fqdn}:${toString database.ports.patroni}/primary || exit 0;"
+        "${pkgs.curl}/bin/curl -sfo /dev/null --cacert ${cfg.tls.ca} https://${
+          if self == null then "localhost" else self.fqdn
+        }:${toString database.ports.patroni}/primary || exit 0;"
         "install -d -m 0700 /var/backup/postgresql;"
         "${cfg.package}/bin/pg_dumpall -h /run/postgresql -U postgres >/var/backup/postgresql/all.sql.new"
         "&& mv /var/backup/postgresql/all.sql.new /var/backup/postgresql/all.sql'"

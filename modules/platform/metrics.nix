@@ -69,6 +69,17 @@ in
       }) local;
     };
 
+    # It listens on an address that may come late, and NixOS' module does not start it again.
+    systemd.services.stunnel = {
+      after = [ "network-online.target" ];
+      wants = [ "network-online.target" ];
+      startLimitIntervalSec = 0;
+      serviceConfig = {
+        Restart = "on-failure";
+        RestartSec = "5s";
+      };
+    };
+
     chasqui.renewals.stunnel = lib.attrValues cfg.tls;
     chasqui.openings.metrics = {
       tcp = lib.mapAttrsToList (_: page: page.port) local;

@@ -174,7 +174,8 @@ in
       alertmanager = lib.mkIf (cfg.alertTo != [ ]) {
         enable = true;
         listenAddress = "127.0.0.1";
-        clusterPeers = map (peer: "${peer}:${toString clusterPort}") cfg.peers;
+        # The module adds the port, 9094.
+        clusterPeers = cfg.peers;
         extraFlags =
           if cfg.peers == [ ] then
             [ "--cluster.listen-address=" ]
@@ -224,7 +225,7 @@ in
     // lib.optionalAttrs (cfg.alertTo != [ ]) { alertmanager = lib.attrValues cfg.tls; };
     chasqui.logTags = {
       prometheus = "prometheus.service";
-      alertmanager = "alertmanager.service";
-    };
+    }
+    // lib.optionalAttrs (cfg.alertTo != [ ]) { alertmanager = "alertmanager.service"; };
   };
 }

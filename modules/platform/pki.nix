@@ -99,7 +99,8 @@ in
           PrivateNetwork = true;
           PrivateDevices = true;
           NoNewPrivileges = true;
-          CapabilityBoundingSet = "";
+          # Keys of public certificates may belong to the user that fetches them.
+          CapabilityBoundingSet = "CAP_DAC_READ_SEARCH";
           SystemCallFilter = [
             "@system-service"
             "~@privileged"

@@ -189,6 +189,8 @@ in
         syslog = {
           after = [ "network-online.target" ];
           wants = [ "network-online.target" ];
+          # A volume for the logs may come after the network.
+          unitConfig = lib.mkIf collects { RequiresMountsFor = [ cfg.collect.folder ]; };
           serviceConfig = {
             LoadCredential = tls.loadCredentials cfg.tls;
             Restart = "on-failure";

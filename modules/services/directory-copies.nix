@@ -102,9 +102,16 @@ in
           allowURI = [ "urn:chasqui:role:directory" ];
         };
       };
-      systemd.services.ghostunnel-server-directory-copies.serviceConfig.SupplementaryGroups = [
-        "chasqui-directory"
-      ];
+      systemd.services.ghostunnel-server-directory-copies = {
+        # The address that it listens on may come late.
+        after = [ "network-online.target" ];
+        wants = [ "network-online.target" ];
+        startLimitIntervalSec = 0;
+        serviceConfig = {
+          SupplementaryGroups = [ "chasqui-directory" ];
+          RestartSec = "5s";
+        };
+      };
 
       systemd.sockets.chasqui-directory-copies = {
         description = "Copies of the directory's database";
