@@ -194,7 +194,6 @@ in
     // lib.optionalAttrs (luns != [ ]) { "multipath.conf".text = storage.multipathConf luns; };
 
     systemd.packages = lib.mkIf (luns != [ ]) [ pkgs.multipath-tools ];
-    services.udev.packages = lib.mkIf (luns != [ ]) [ pkgs.multipath-tools ];
     boot.kernelModules = lib.mkIf (luns != [ ]) [
       "dm-multipath"
       "dm-service-time"
