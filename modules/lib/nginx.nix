@@ -87,7 +87,7 @@ in
     log_format chasqui '$remote_addr $host "$request_method $uri $server_protocol" $status $body_bytes_sent ''${request_time}s $upstream_addr $upstream_status';
     server {
       listen 127.0.0.1:${toString c.statusPort};
-      location = /status { stub_status; access_log off; }
+      location = /status { stub_status; access_log off; allow 127.0.0.1; deny all; }
       location / { return 404; }
     }
   '';

@@ -46,6 +46,9 @@ in
       # A change is a reload: connections that are open end by themselves.
       enableReload = true;
       serverTokens = false;
+      # Names such as autodiscover.ministerio.gob.example are longer than nginx expects.
+      mapHashBucketSize = lib.mkDefault 128;
+      serverNamesHashBucketSize = lib.mkDefault 128;
       appendHttpConfig = lib.mkBefore (chasquiLib.nginx.common { inherit (cfg) statusPort; });
     };
     systemd.services.nginx = {
