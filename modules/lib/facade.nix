@@ -200,6 +200,7 @@ in
     let
       dc = lib.datacenterOf site host;
       entries = entriesIn site dc;
+      several = nth 4 1 ++ nth 6 1 != [ ];
       nth =
         family: i:
         base.unique (
@@ -226,6 +227,8 @@ in
             );
             first = i;
             group = "facade-${toString (i + 1)}";
+            # With several addresses each goes back to its own balancer; with one it stays where it is.
+            preempt = several;
           };
         };
       networks = filter (network: site.networks.${network}.kind == "service") (lib.networksOf site host);

@@ -36,6 +36,8 @@ in
       first ? 0,
       # Which instances move together.
       group,
+      # Whether a host that comes back takes its addresses again.
+      preempt ? false,
     }:
     let
       everyone = family: all (member: lib.address site member network family != null) members;
@@ -45,7 +47,12 @@ in
       order = rotated members first;
     in
     {
-      inherit id group addresses;
+      inherit
+        id
+        group
+        addresses
+        preempt
+        ;
       interface = lib.network.deviceOn site host network;
       priority = 200 - 10 * base.indexOf host order;
       source = own host;

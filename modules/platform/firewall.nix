@@ -257,6 +257,7 @@ in
       "net.ipv4.conf.default.send_redirects" = false;
       # 10,000 connections a second (E21), each remembered for some minutes; 320 octets each.
       "net.netfilter.nf_conntrack_max" = 2097152;
+      "net.netfilter.nf_conntrack_buckets" = 524288;
     };
     boot.kernelModules = lib.optional cfg.forward.enable "nf_conntrack";
 

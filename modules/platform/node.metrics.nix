@@ -45,6 +45,20 @@
       summary = "{{ $labels.host }} has less than a twentieth of its memory left.";
     }
     {
+      name = "ConnectionTableFillsUp";
+      expr = "node_nf_conntrack_entries / node_nf_conntrack_entries_limit > 0.8";
+      for = "2m";
+      severity = "critical";
+      summary = "{{ $labels.host }} tracks nearly as many connections as it can; when the table is full new ones are dropped: raise net.netfilter.nf_conntrack_max.";
+    }
+    {
+      name = "FacadeWithoutServers";
+      expr = "sum by (host, local_address, local_port) (node_ipvs_backend_weight) == 0";
+      for = "1m";
+      severity = "critical";
+      summary = "No server takes connections to {{ $labels.local_address }} port {{ $labels.local_port }} as {{ $labels.host }} sees it: chasqui-facade-drain, or the servers' logs.";
+    }
+    {
       name = "ClockWrong";
       expr = "abs(node_timex_offset_seconds) > 1";
       for = "5m";
