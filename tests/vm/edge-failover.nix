@@ -42,7 +42,7 @@ in
         edge.wait_for_unit("nftables.service")
     service1.wait_for_unit("chasqui-mx.service")
 
-    greeting = "curl --silent --max-time 5 telnet://{}:25 < /dev/null | grep -q '^220 '"
+    greeting = "swaks --server {} --quit-after BANNER --timeout 5"
     holds = "ip -brief address show | grep -q ' 192.0.2.250/'"
 
     with subtest("the first of the pair holds the addresses"):

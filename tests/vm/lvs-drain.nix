@@ -35,7 +35,7 @@ in
     fill(service1, ["storage1"])
 
     smtp = "10.20.1.10"
-    greeting = f"curl --silent --max-time 5 telnet://{smtp}:25 < /dev/null | grep -q '^220 '"
+    greeting = f"swaks --server {smtp} --quit-after BANNER --timeout 5"
     # How many connections a server was given since its counters were cleared.
     given = "ipvsadm -L -n --stats | awk '/-> 10.20.1.{}:25 / {{ n += $3 }} END {{ exit !(n {} 0) }}'"
 
