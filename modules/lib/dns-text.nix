@@ -226,7 +226,8 @@ in
     + ''
 
       logging {
-        channel journal { stderr; severity info; print-category yes; print-severity yes; };
+        # Not the standard error: NixOS' unit lets named go to the background, where that is lost.
+        channel journal { syslog daemon; severity info; print-category yes; print-severity yes; };
         category default { journal; };
         category rate-limit { journal; };
         category query-errors { null; };

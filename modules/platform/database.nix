@@ -207,8 +207,12 @@ in
       enable = true;
       config = database.haproxy {
         inherit (cfg) virtualAddress members;
-        inherit (cfg.tls) ca;
+        ca = "${credentials "haproxy"}/ca.crt";
       };
+    };
+    # The folder of the certificates may be root's alone.
+    systemd.services.haproxy = lib.mkIf (cfg.virtualAddress != null) {
+      serviceConfig.LoadCredential = [ "ca.crt:${cfg.tls.ca}" ];
     };
 
     # HAProxy binds the address also where it is not held at the moment.

@@ -167,7 +167,8 @@ in
       };
       metrics.dns = page;
       renewals = lib.mkIf exchanges { bind = lib.attrValues cfg.tls; };
-      logTags.dns = "bind.service";
+      # The name under which it writes to the journal itself.
+      logTags.named = "bind.service";
       # The DNSSEC keys: without them the zone's parents must be told of new ones.
       backupPaths = lib.mkIf (isPrimary && cfg.dnssec) { dns-keys.path = "${cfg.stateDirectory}/keys"; };
       healthChecks.dns.port = cfg.port;
