@@ -186,8 +186,11 @@ in
     systemd.services.patroni = {
       after = [ "etcd.service" ];
       wants = [ "etcd.service" ];
+      startLimitIntervalSec = 0;
       unitConfig.RequiresMountsFor = [ cfg.dataDir ];
       serviceConfig = {
+        # Whatever it lacks at the start may come.
+        RestartSec = "5s";
         LoadCredential = tls.loadCredentials cfg.tls ++ [
           "superuser:${cfg.secretsDir}/superuser"
           "replication:${cfg.secretsDir}/replication"

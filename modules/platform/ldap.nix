@@ -16,9 +16,7 @@ let
   derived = if hasRole then ldap.fromSite site host else null;
   credentials = "/run/credentials/openldap.service";
   self = lib.findFirst (provider: provider.name == cfg.name) null cfg.providers;
-  base = pkgs.writeText "base.ldif" (
-    ldap.baseLdif { inherit (cfg) suffix domains organization; }
-  );
+  base = pkgs.writeText "base.ldif" (ldap.baseLdif { inherit (cfg) suffix domains organization; });
 in
 {
   options.chasqui.ldap = {
@@ -84,7 +82,8 @@ in
   config = lib.mkIf cfg.enable {
     assertions = [
       {
-        assertion = cfg.suffix != null && builtins.match "(dc|o)=[^,=]+(,[a-z]+=[^,=]+)*" cfg.suffix != null;
+        assertion =
+          cfg.suffix != null && builtins.match "(dc|o)=[^,=]+(,[a-z]+=[^,=]+)*" cfg.suffix != null;
         message = "chasqui.ldap.suffix: ${
           if cfg.suffix == null then "there is none" else "`${cfg.suffix}' cannot be the root of a tree"
         }; set it to something like dc=gob,dc=example (`ldap.suffix` in the site file).";
@@ -112,9 +111,15 @@ in
         ];
       };
     };
-    systemd.services.openldap.serviceConfig = {
-      LoadCredential = tls.loadCredentials cfg.tls;
-      Restart = "on-failure";
+    systemd.services.openldap = {
+      # The address that it listens on may come late.
+      wants = [ "network-online.target" ];
+      startLimitIntervalSec = 0;
+      serviceConfig = {
+        LoadCredential = tls.loadCredentials cfg.tls;
+        Restart = "on-failure";
+        RestartSec = "5s";
+      };
     };
 
     # Only the first provider begins the tree, and only what is missing is added: the others get it by replication.

@@ -101,6 +101,7 @@ in
           NoNewPrivileges = true;
           # Keys of public certificates may belong to the user that fetches them.
           CapabilityBoundingSet = "CAP_DAC_READ_SEARCH";
+          SystemCallErrorNumber = "EPERM";
           SystemCallFilter = [
             "@system-service"
             "~@privileged"

@@ -217,6 +217,7 @@ in
               "AF_INET6"
             ];
             SystemCallArchitectures = "native";
+            SystemCallErrorNumber = "EPERM";
             SystemCallFilter = [
               "@system-service"
               "~@privileged"

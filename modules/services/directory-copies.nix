@@ -39,6 +39,7 @@ let
     RestrictNamespaces = true;
     RestrictSUIDSGID = true;
     LockPersonality = true;
+    SystemCallErrorNumber = "EPERM";
     SystemCallFilter = [
       "@system-service"
       "~@privileged"
