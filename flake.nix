@@ -73,7 +73,8 @@
                   {
                     chasqui.site.file = file;
                     chasqui.host = host;
-                    nixpkgs.hostPlatform = lib.mkDefault "x86_64-linux";
+                    # Weaker than what nixos-generate-config writes.
+                    nixpkgs.hostPlatform = lib.mkOverride 1100 "x86_64-linux";
                   }
                 ]
                 ++ lib.optional (builtins.pathExists (folder + "/${site}/${host}.nix")) (
@@ -128,16 +129,21 @@
               "${lib.getExe (packagesOf pkgs).chasqui} site check ${file} > $out"
           )
         ) sites
-        // {
-          # Every host evaluates, its assertions included; none is built.
-          hosts = pkgs.writeText "hosts" (
-            lib.concatStrings (
-              lib.mapAttrsToList (
-                name: host:
-                "${name} ${builtins.unsafeDiscardStringContext host.config.system.build.toplevel.drvPath}\n"
-              ) self.nixosConfigurations
+        # Every host of a site evaluates, its assertions included; none is built. A site by itself needs less memory than all of them.
+        // lib.mapAttrs' (
+          site: _:
+          lib.nameValuePair "hosts-${site}" (
+            pkgs.writeText "hosts-${site}" (
+              lib.concatStrings (
+                lib.mapAttrsToList (
+                  name: host:
+                  "${name} ${builtins.unsafeDiscardStringContext host.config.system.build.toplevel.drvPath}\n"
+                ) (lib.filterAttrs (name: _: lib.hasPrefix "${site}-" name) self.nixosConfigurations)
+              )
             )
-          );
+          )
+        ) sites
+        // {
           package = (packagesOf pkgs).chasqui;
         }
         // lib.mapAttrs' (

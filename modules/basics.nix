@@ -41,6 +41,24 @@ in
       efi.canTouchEfiVariables = lib.mkDefault true;
     };
 
+    # Disks and network cards of servers, which the installer's own list leaves out.
+    boot.initrd.availableKernelModules = lib.mkIf (!guest) [
+      "hpsa"
+      "megaraid_sas"
+      "mpt3sas"
+      "smartpqi"
+      "virtio_blk"
+      "virtio_pci"
+      "virtio_scsi"
+    ];
+    hardware.enableRedistributableFirmware = lib.mkIf (!guest) (lib.mkDefault true);
+
+    # A site is a flake.
+    nix.settings.experimental-features = [
+      "nix-command"
+      "flakes"
+    ];
+
     services.timesyncd.enable = lib.mkDefault true;
 
     services.openssh = {
@@ -54,7 +72,11 @@ in
         PermitRootLogin = "prohibit-password";
       };
     };
-    # Addresses must be there before sshd can listen on them.
+    # Addresses must be there before sshd can listen on them; those of meshes come later still, and sshd tries once.
+    boot.kernel.sysctl = {
+      "net.ipv4.ip_nonlocal_bind" = 1;
+      "net.ipv6.ip_nonlocal_bind" = 1;
+    };
     systemd.services.sshd = {
       after = [ "network-online.target" ];
       wants = [ "network-online.target" ];

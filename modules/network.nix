@@ -72,7 +72,11 @@ let
       value = {
         matchConfig.Name = port;
         networkConfig.Bond = name;
-        linkConfig = lib.optionalAttrs (interface.mtu != null) { MTUBytes = toString interface.mtu; };
+        # The bond is online while one of its ports is.
+        linkConfig = {
+          RequiredForOnline = "no";
+        }
+        // lib.optionalAttrs (interface.mtu != null) { MTUBytes = toString interface.mtu; };
       };
     }) interface.ports;
 in

@@ -83,7 +83,7 @@ let
       ExecStart = "${keeper}/bin/chasqui-backup ${command}";
       ExecStopPost = "+${pkgs.writeShellScript "chasqui-backup-metrics" ''
         new=${cfg.metricsFolder}/.backup.$$
-        ${keeper}/bin/chasqui-backup metrics > "$new" && mv "$new" ${cfg.metricsFolder}/backup.prom
+        ${keeper}/bin/chasqui-backup metrics > "$new" && chmod 644 "$new" && mv "$new" ${cfg.metricsFolder}/backup.prom
       ''}";
       LoadCredential = "key:${cfg.key}";
       # Users come first.

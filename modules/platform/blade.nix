@@ -12,7 +12,7 @@ let
   site = config.chasqui.site.data;
   host = config.chasqui.host;
   known = config.chasqui.roles != [ ];
-  isXen = config.chasqui.xenHost.enable;
+  isXen = config.chasqui.xenHost.enable or false;
 in
 {
   options.chasqui.blade = {
@@ -99,11 +99,10 @@ in
         pkgs.gawk
       ];
       script = ''
-        mkdir -p /var/lib/chasqui-metrics
         new=$(mktemp /var/lib/chasqui-metrics/.blade.XXXXXX)
         chmod 644 "$new"
         # Number, name, kind, state, reading, unit, event.
-        ipmi-sensors --comma-separated-output --no-header-output --ignore-not-available-sensors --output-sensor-state |
+        ipmi-sensors --sdr-cache-directory="$CACHE_DIRECTORY" --comma-separated-output --no-header-output --ignore-not-available-sensors --output-sensor-state |
           awk -F, '{
             printf "chasqui_blade_sensor_nominal{name=\"%s\",kind=\"%s\"} %d\n", $2, $3, $4 == "Nominal"
             if ($5 != "N/A") printf "chasqui_blade_sensor{name=\"%s\",kind=\"%s\",unit=\"%s\"} %s\n", $2, $3, $6, $5
@@ -123,7 +122,9 @@ in
         ProtectHome = true;
         ProtectKernelTunables = true;
         ProtectSystem = "strict";
-        ReadWritePaths = [ "/var/lib/chasqui-metrics" ];
+        CacheDirectory = "chasqui-blade";
+        StateDirectory = "chasqui-metrics";
+        StateDirectoryMode = "0755";
         RestrictNamespaces = true;
         SystemCallArchitectures = "native";
       };

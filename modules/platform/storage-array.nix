@@ -319,7 +319,8 @@ in
       devices = map (device: { inherit device; }) (
         lib.concatMap (a: arrayDrives a ++ cacheDrives a) (lib.attrValues cfg.arrays)
       );
-      defaults.monitored = "-a -s (S/../.././01|L/../01/./03)";
+      # A drive that is gone must not keep smartd from starting, which is to tell of it.
+      defaults.monitored = "-a -d removable -s (S/../.././01|L/../01/./03)";
       notifications.wall.enable = false;
     };
 

@@ -121,6 +121,19 @@ in
         }
       ) (lib.filterAttrs (_: instance: instance.peers != [ ]) cfg.instances);
       chasqui.logTags.keepalived = "keepalived.service";
+
+      # networkd takes away what it did not give, each time that it starts or a file of its changes.
+      systemd.network.networks = lib.listToAttrs (
+        map (interface: lib.nameValuePair "20-${interface}" { networkConfig.KeepConfiguration = "static"; }) (
+          lib.filter (interface: config.chasqui.network.interfaces ? ${interface}) (
+            lib.unique (
+              lib.concatMap (instance: lib.optional (instance.interface != null) instance.interface) (
+                lib.attrValues cfg.instances
+              )
+            )
+          )
+        )
+      );
     })
 
     # Scripts that watch something run as this user, which NixOS' module expects and does not make.

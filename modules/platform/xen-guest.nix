@@ -29,7 +29,7 @@ in
   config = lib.mkIf cfg.enable {
     assertions = [
       {
-        assertion = !config.chasqui.xenHost.enable;
+        assertion = !(config.chasqui.xenHost.enable or false);
         message = "chasqui.xenGuest.enable: a guest cannot be a Xen host; take the role `xen-host' from hosts.${toString host}, or make it the machine's own system.";
       }
     ];

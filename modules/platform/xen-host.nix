@@ -36,6 +36,11 @@ let
       chasquiLib.bytes site.luns.${volume.lun}.size;
   disks = sum (map (guest: guest.disk) guests);
 
+  # udev would look into guests' disks and offer what it finds by label, `nixos' and `boot' among them if a guest says so. After LVM's rules, which
+  # make the volumes' names, and before those that look inside.
+  blind = pkgs.writeTextDir "lib/udev/rules.d/12-chasqui-guests.rules" ''
+    SUBSYSTEM=="block", ENV{DM_VG_NAME}=="${cfg.volumeGroup}", ENV{DM_UDEV_DISABLE_DISK_RULES_FLAG}="1"
+  '';
   volumeOf = name: "/dev/${cfg.volumeGroup}/${name}";
   configuration =
     name: guest:
@@ -233,6 +238,9 @@ in
     systemd.services = lib.mapAttrs' unit cfg.guests // {
       xendomains.enable = false;
     };
+
+    services.udev.packages = [ blind ];
+    boot.initrd.services.udev.packages = [ blind ];
 
     environment.etc = lib.mapAttrs' (name: guest: {
       name = "xen/guests/${name}.cfg";

@@ -49,7 +49,10 @@ def make(volume, device):
     print(f"{device} is blank: making the volume group {name}", flush=True)
     run("pvcreate", "--yes", str(device))
     run("vgcreate", name, str(device))
-    if volume["mount"] is not None:
+    if volume["mount"] is None:
+        # Guests' disks: only this program makes them active, nothing else at boot.
+        run("vgchange", "--setautoactivation", "n", name)
+    else:
         run("lvcreate", "--yes", "--name", name, "--extents", "100%FREE", name)
         format(volume)
 

@@ -42,12 +42,16 @@ let
     // {
       mac = null;
     }
+    # The driver derives hardware addresses from wire and machine: two ports on one wire would have the same.
+    // lib.optionalAttrs (interface.kind or "port" == "bond") {
+      ports = lib.take 1 interface.ports;
+    }
     // lib.optionalAttrs (interface.kind or "port" == "vlan") {
       kind = "port";
       parent = null;
       vlan = null;
     };
-  portsOf = name: interface: if interface.kind or "port" == "bond" then interface.ports else [ name ];
+  portsOf = name: interface: if interface.kind or "port" == "bond" then lib.take 1 interface.ports else [ name ];
   # A port that only carries VLANs is on no wire of its own.
   wireOf = interface: wires.${interface.network} or null;
   cables = lib.concatLists (
