@@ -135,9 +135,6 @@ impl Here<'_> {
         for six in [false, true] {
             let of_family = |list: &[IpAddr]| list.iter().filter(|address| address.is_ipv6() == six).count();
             let family = if six { 6 } else { 4 };
-            if of_family(&at.facade) > 1 {
-                report.error(&key, format!("two façade addresses of IPv{family}"), "keep one a family");
-            }
             if of_family(&at.public) > 0 && of_family(&at.facade) == 0 {
                 report.error(
                     &key,

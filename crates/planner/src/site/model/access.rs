@@ -62,7 +62,7 @@ pub struct Secrets {
     pub wireguard: String,
     /// A folder of CHAP secrets, a file `LUN` each with the user and the secret. Default `/etc/chasqui/secrets/chap`.
     pub chap: String,
-    /// A folder of knock keys, a file `ADMINISTRATOR` each. Default `/etc/chasqui/secrets/knock`.
+    /// A folder of knock keys, a file `ADMINISTRATOR` each with what `fwknop --key-gen` prints. Default `/etc/chasqui/secrets/knock`.
     pub knock: String,
     /// A folder of the database's passwords. Default `/etc/chasqui/secrets/database`.
     pub database: String,
@@ -70,7 +70,7 @@ pub struct Secrets {
     pub ldap: String,
     /// The key with which backups are fetched (OpenSSH). Default `/etc/chasqui/secrets/backup.key`.
     pub backup: String,
-    /// The password that VRRP pairs share. Default `/etc/chasqui/secrets/vrrp`.
+    /// The password that VRRP pairs share: the line `VRRP_PASSWORD=…`, at most eight characters. Default `/etc/chasqui/secrets/vrrp`.
     pub vrrp: String,
 }
 

@@ -40,8 +40,9 @@ pub struct Published {
 pub struct PublishedAt {
     /// The public addresses. Where there are routers they hold them and translate them; elsewhere they are the serving hosts' own.
     pub public: Vec<IpAddr>,
-    /// The façade's addresses in the service network that the public ones are translated to, one a family; they are the
-    /// virtual servers. Without them the i-th public address of a family belongs to the i-th server of the role, by name.
+    /// The façade's addresses in the service network that the public ones are translated to; they are the virtual servers. Of
+    /// several of a family each is held by another balancer while all of them live, and routers spread connections over
+    /// them. Without any the i-th public address of a family belongs to the i-th server of the role, by name.
     #[serde(default)]
     pub facade: Vec<IpAddr>,
 }

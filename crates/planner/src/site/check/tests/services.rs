@@ -25,10 +25,6 @@ fn what_is_published_has_servers_and_public_addresses() {
                 "error publish.smtp.at.norte.facade: 10.20.4.210 is in no service network",
             ),
             (
-                &[("facade = [\"10.20.1.10\"]", "facade = [\"10.20.1.10\", \"10.20.1.15\"]")],
-                "error publish.smtp.at.norte.facade: two façade addresses of IPv4",
-            ),
-            (
                 &[("facade = [\"10.20.1.10\"]", "facade = [\"fd20:1::10\"]")],
                 "error publish.smtp.at.norte.facade: public addresses of IPv4 have no façade address",
             ),
