@@ -124,15 +124,16 @@ in
 
       # networkd takes away what it did not give, each time that it starts or a file of its changes.
       systemd.network.networks = lib.listToAttrs (
-        map (interface: lib.nameValuePair "20-${interface}" { networkConfig.KeepConfiguration = "static"; }) (
-          lib.filter (interface: config.chasqui.network.interfaces ? ${interface}) (
-            lib.unique (
-              lib.concatMap (instance: lib.optional (instance.interface != null) instance.interface) (
-                lib.attrValues cfg.instances
+        map (interface: lib.nameValuePair "20-${interface}" { networkConfig.KeepConfiguration = "static"; })
+          (
+            lib.filter (interface: config.chasqui.network.interfaces ? ${interface}) (
+              lib.unique (
+                lib.concatMap (instance: lib.optional (instance.interface != null) instance.interface) (
+                  lib.attrValues cfg.instances
+                )
               )
             )
           )
-        )
       );
     })
 
