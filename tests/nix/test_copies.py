@@ -11,6 +11,7 @@ import time
 import unittest
 
 import evaluation
+from harness import site
 
 
 def script(host, name):
@@ -24,7 +25,7 @@ class Copies(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         missing = [program for program in ("socat", "sqlite3", "openssl") if not shutil.which(program)]
-        binary = os.environ.get("CHASQUI_BINARY", str(evaluation.TARGET / "release" / "chasqui"))
+        binary = site.binary()
         if missing or not os.access(binary, os.X_OK):
             raise unittest.SkipTest(f"not installed: {' '.join(missing) or binary}")
         cls.binary = binary
