@@ -183,8 +183,9 @@ class Host:
         """Answers each line on these TCP ports with this host's name and the client's address."""
         for port in ports:
             listener = self.inside(lambda port=port: socket.create_server((address, port), reuse_port=False))
-            self.listening.append(listener)
-            threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+            thread = threading.Thread(target=self._accept, args=(listener,), daemon=True)
+            self.listening.append((listener, thread))
+            thread.start()
 
     def _accept(self, listener):
         while True:
@@ -203,7 +204,10 @@ class Host:
                 return
 
     def stop_serving(self):
-        for listener in self.listening:
+        """A thread in accept(2) keeps its socket's number until it is woken: closing alone would let it take the next test's clients."""
+        for listener, thread in self.listening:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
             listener.close()
 
 
