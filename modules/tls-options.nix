@@ -22,7 +22,14 @@ in
         if site != null && host != null then
           chasquiLib.secret site host name
         else
-          "/etc/chasqui/pki/${if name == "ca" then "ca.crt" else if name == "key" then "host.key" else "host.crt"}";
+          "/etc/chasqui/pki/${
+            if name == "ca" then
+              "ca.crt"
+            else if name == "key" then
+              "host.key"
+            else
+              "host.crt"
+          }";
       defaultText = lib.literalMD "`secrets.${name}` of the site file";
       description = "Path of the ${meaning}, PEM, outside the Nix store (E19).";
     }

@@ -36,7 +36,8 @@ let
     in
     {
       inherit address width;
-      length = if length parts == 2 then base.toInt (elemAt parts 1) else width * (if width == 16 then 8 else 4);
+      length =
+        if length parts == 2 then base.toInt (elemAt parts 1) else width * (if width == 16 then 8 else 4);
     };
 
   # The bits of a unit that lie under a prefix of `length` bits, for the unit at position `i`.
@@ -66,8 +67,14 @@ in
       p = parse prefix;
     in
     family p.address == family address
-    && base.imap0 (masked p.width p.length) (units p.address) == base.imap0 (masked p.width p.length) (units address);
+    &&
+      base.imap0 (masked p.width p.length) (units p.address)
+      == base.imap0 (masked p.width p.length) (units address);
 
   # `1.20.10.in-addr.arpa` names: the labels of an IPv4 address backwards.
-  reversed = address: builtins.concatStringsSep "." (foldl' (list: part: [ part ] ++ list) [ ] (base.splitOn "." address));
+  reversed =
+    address:
+    builtins.concatStringsSep "." (
+      foldl' (list: part: [ part ] ++ list) [ ] (base.splitOn "." address)
+    );
 }

@@ -46,7 +46,14 @@ rec {
   indexOf =
     value: values:
     let
-      go = i: if i == length values then null else if elemAt values i == value then i else go (i + 1);
+      go =
+        i:
+        if i == length values then
+          null
+        else if elemAt values i == value then
+          i
+        else
+          go (i + 1);
     in
     go 0;
 
@@ -54,11 +61,22 @@ rec {
     predicate: attrs:
     listToAttrs (
       concatMap (
-        name: optional (predicate name attrs.${name}) { inherit name; value = attrs.${name}; }
+        name:
+        optional (predicate name attrs.${name}) {
+          inherit name;
+          value = attrs.${name};
+        }
       ) (attrNames attrs)
     );
   mapAttrsToList = f: attrs: map (name: f name attrs.${name}) (attrNames attrs);
-  genAttrs = names: f: listToAttrs (map (name: { inherit name; value = f name; }) names);
+  genAttrs =
+    names: f:
+    listToAttrs (
+      map (name: {
+        inherit name;
+        value = f name;
+      }) names
+    );
   recursiveUpdate =
     left: right:
     left
@@ -71,7 +89,9 @@ rec {
     ) right;
 
   concatMapStrings = f: values: concatStringsSep "" (map f values);
-  concatMapStringsSep = separator: f: values: concatStringsSep separator (map f values);
+  concatMapStringsSep =
+    separator: f: values:
+    concatStringsSep separator (map f values);
   lines = concatMapStrings (line: line + "\n");
   hasPrefix = prefix: text: substring 0 (stringLength prefix) text == prefix;
   hasSuffix =
@@ -80,24 +100,54 @@ rec {
     && substring (stringLength text - stringLength suffix) (stringLength suffix) text == suffix;
   removeSuffix =
     suffix: text:
-    if hasSuffix suffix text then
-      substring 0 (stringLength text - stringLength suffix) text
-    else
-      text;
+    if hasSuffix suffix text then substring 0 (stringLength text - stringLength suffix) text else text;
   splitOn = separator: text: filter isString (split (escapeRegex separator) text);
-  escapeRegex = replaceStrings
-    [ "\\" "[" "{" "(" ")" "^" "$" "*" "+" "?" "|" "." ]
-    [ "\\\\" "\\[" "\\{" "\\(" "\\)" "\\^" "\\$" "\\*" "\\+" "\\?" "\\|" "\\." ];
+  escapeRegex =
+    replaceStrings
+      [
+        "\\"
+        "["
+        "{"
+        "("
+        ")"
+        "^"
+        "$"
+        "*"
+        "+"
+        "?"
+        "|"
+        "."
+      ]
+      [
+        "\\\\"
+        "\\["
+        "\\{"
+        "\\("
+        "\\)"
+        "\\^"
+        "\\$"
+        "\\*"
+        "\\+"
+        "\\?"
+        "\\|"
+        "\\."
+      ];
   fixedWidth =
     width: text:
-    text + concatStringsSep "" (genList (_: " ") (if stringLength text < width then width - stringLength text else 0));
+    text
+    + concatStringsSep "" (
+      genList (_: " ") (if stringLength text < width then width - stringLength text else 0)
+    );
 
   zeroPadded =
     width: n:
     let
       digits = toString n;
     in
-    concatStringsSep "" (genList (_: "0") (if stringLength digits < width then width - stringLength digits else 0)) + digits;
+    concatStringsSep "" (
+      genList (_: "0") (if stringLength digits < width then width - stringLength digits else 0)
+    )
+    + digits;
 
   # A number from its decimal digits, leading zeros allowed.
   toInt =
@@ -125,7 +175,26 @@ rec {
     let
       # Units in any case, as the planner reads them.
       parts = match " *([0-9]+) *([KMGTP]?I?)B? *" (
-        replaceStrings [ "k" "m" "g" "t" "p" "i" "b" ] [ "K" "M" "G" "T" "P" "I" "B" ] (toString size)
+        replaceStrings
+          [
+            "k"
+            "m"
+            "g"
+            "t"
+            "p"
+            "i"
+            "b"
+          ]
+          [
+            "K"
+            "M"
+            "G"
+            "T"
+            "P"
+            "I"
+            "B"
+          ]
+          (toString size)
       );
       power = unit: if unit == 0 then 1 else 1000 * power (unit - 1);
       letters = {

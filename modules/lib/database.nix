@@ -42,7 +42,14 @@ in
 
   # The clients of the cluster are hosts of the site, wherever their addresses come from.
   clientNetworks =
-    site: lib.unique (builtins.concatLists (map (name: site.networks.${name}.prefixes) (filter (name: site.networks.${name}.over == [ ]) (lib.networksOfKind site "service"))));
+    site:
+    lib.unique (
+      builtins.concatLists (
+        map (name: site.networks.${name}.prefixes) (
+          filter (name: site.networks.${name}.over == [ ]) (lib.networksOfKind site "service")
+        )
+      )
+    );
 
   etcdUrl = member: port: "https://${member.fqdn}:${toString port}";
 
@@ -54,8 +61,18 @@ in
       "local all postgres peer map=cluster"
       "local all all scram-sha-256"
     ]
-    ++ map (member: "hostssl replication replicator ${member.address}/${if lib.isIPv6 member.address then "128" else "32"} scram-sha-256") members
-    ++ map (member: "hostssl all postgres ${member.address}/${if lib.isIPv6 member.address then "128" else "32"} scram-sha-256") members
+    ++ map (
+      member:
+      "hostssl replication replicator ${member.address}/${
+        if lib.isIPv6 member.address then "128" else "32"
+      } scram-sha-256"
+    ) members
+    ++ map (
+      member:
+      "hostssl all postgres ${member.address}/${
+        if lib.isIPv6 member.address then "128" else "32"
+      } scram-sha-256"
+    ) members
     ++ map (network: "hostssl all all ${network} scram-sha-256") clientNetworks
     ++ [ "hostnossl all all all reject" ];
 
@@ -101,7 +118,9 @@ in
     ''
     + listen "primary" ports.primary "/primary" (_: "")
     # Replicas of this data centre first; others only when none of these is left.
-    + listen "replicas" ports.replicas "/replica?lag=16MB" (member: if member.near then "" else " backup");
+    + listen "replicas" ports.replicas "/replica?lag=16MB" (
+      member: if member.near then "" else " backup"
+    );
 
   # Patroni's settings beside what NixOS' module sets (scope, name, addresses of PostgreSQL and the REST interface).
   patroni =
@@ -183,5 +202,6 @@ in
     };
 
   # A majority must be able to agree: an odd number of members, three or more unless the site has no second servers.
-  quorate = members: length members == 1 || (length members >= 3 && length members / 2 * 2 != length members);
+  quorate =
+    members: length members == 1 || (length members >= 3 && length members / 2 * 2 != length members);
 }

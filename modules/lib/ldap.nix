@@ -36,20 +36,22 @@ rec {
       position = provider: 1 + lib.indexOf provider providers;
       others = builtins.filter (provider: provider.name != name) providers;
       byProviders = ''by dn.children="${providersDn suffix}" read'';
-      syncrepl = provider: concatStringsSep " " [
-        "{${toString (lib.indexOf provider others)}}rid=${lib.zeroPadded 3 (position provider)}"
-        "provider=${url provider}"
-        "bindmethod=sasl saslmech=EXTERNAL"
-        "tls_cert=${credentials}/host.crt"
-        "tls_key=${credentials}/host.key"
-        "tls_cacert=${credentials}/ca.crt"
-        "tls_reqcert=demand"
-        ''searchbase="${suffix}"''
-        "type=refreshAndPersist"
-        ''retry="5 12 60 +"''
-        "network-timeout=3 timeout=10"
-        "keepalive=60:5:10"
-      ];
+      syncrepl =
+        provider:
+        concatStringsSep " " [
+          "{${toString (lib.indexOf provider others)}}rid=${lib.zeroPadded 3 (position provider)}"
+          "provider=${url provider}"
+          "bindmethod=sasl saslmech=EXTERNAL"
+          "tls_cert=${credentials}/host.crt"
+          "tls_key=${credentials}/host.key"
+          "tls_cacert=${credentials}/ca.crt"
+          "tls_reqcert=demand"
+          ''searchbase="${suffix}"''
+          "type=refreshAndPersist"
+          ''retry="5 12 60 +"''
+          "network-timeout=3 timeout=10"
+          "keepalive=60:5:10"
+        ];
     in
     {
       attrs = {
@@ -66,7 +68,9 @@ rec {
         olcServerID = map (provider: "${toString (position provider)} ${url provider}") providers;
         olcAuthzRegexp = [
           ''{0}"gidNumber=0\+uidNumber=0,cn=peercred,cn=external,cn=auth" "cn=admin,${suffix}"''
-          ''{1}"^cn=(${concatStringsSep "|" (map (provider: provider.name) providers)})$" "cn=$1,${providersDn suffix}"''
+          ''{1}"^cn=(${
+            concatStringsSep "|" (map (provider: provider.name) providers)
+          })$" "cn=$1,${providersDn suffix}"''
         ];
         # No bind without TLS but on the local socket, which counts as 256 bits.
         olcLocalSSF = "256";

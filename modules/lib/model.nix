@@ -46,7 +46,9 @@ let
     base.findFirst (name: site.hosts.${host}.interfaces.${name}.network == network) null (
       attrNames site.hosts.${host}.interfaces
     );
-  networksOf = site: host: base.unique (map (interface: interface.network) (attrValues site.hosts.${host}.interfaces));
+  networksOf =
+    site: host:
+    base.unique (map (interface: interface.network) (attrValues site.hosts.${host}.interfaces));
   addressesOn =
     site: host: network:
     concatMap (interface: base.optionals (interface.network == network) interface.addresses) (
@@ -57,15 +59,16 @@ let
   addressOn =
     site: host: network: wanted:
     firstOf (ofFamily wanted (addressesOn site host network));
-  networksOfKind = site: kind: filter (name: site.networks.${name}.kind == kind) (attrNames site.networks);
+  networksOfKind =
+    site: kind: filter (name: site.networks.${name}.kind == kind) (attrNames site.networks);
   addressOfKind =
     site: host: kind: wanted:
-    firstOf (
-      ofFamily wanted (concatMap (addressesOn site host) (networksOfKindWires site kind))
-    );
+    firstOf (ofFamily wanted (concatMap (addressesOn site host) (networksOfKindWires site kind)));
   # Networks of a kind that are no mesh: where a host's own addresses of this kind are.
-  networksOfKindWires = site: kind: filter (name: site.networks.${name}.over == [ ]) (networksOfKind site kind);
-  allAddresses = site: host: concatMap (interface: interface.addresses) (attrValues site.hosts.${host}.interfaces);
+  networksOfKindWires =
+    site: kind: filter (name: site.networks.${name}.over == [ ]) (networksOfKind site kind);
+  allAddresses =
+    site: host: concatMap (interface: interface.addresses) (attrValues site.hosts.${host}.interfaces);
 
   # Where the other hosts of the site reach a host: its address in a service network, else of the next kind that it has.
   serviceAddresses =
@@ -86,7 +89,9 @@ let
 
   dom0OfMachine =
     site: machine:
-    base.findFirst (host: !site.hosts.${host}.guest && site.hosts.${host}.machine == machine) null (hosts site);
+    base.findFirst (host: !site.hosts.${host}.guest && site.hosts.${host}.machine == machine) null (
+      hosts site
+    );
 in
 {
   inherit
@@ -124,7 +129,8 @@ in
   networkOfAddress =
     site: text:
     base.findFirst (
-      network: base.findFirst (prefix: contains prefix text) null site.networks.${network}.prefixes != null
+      network:
+      base.findFirst (prefix: contains prefix text) null site.networks.${network}.prefixes != null
     ) null (attrNames site.networks);
 
   # VRRP router ids, unique in a network, because a network has at most one of each.
@@ -141,7 +147,9 @@ in
   # The machine's own system; null if the site has none.
   machineHost = dom0OfMachine;
   dom0Of = site: host: dom0OfMachine site site.hosts.${host}.machine;
-  guestsOf = site: machine: filter (host: site.hosts.${host}.guest && site.hosts.${host}.machine == machine) (hosts site);
+  guestsOf =
+    site: machine:
+    filter (host: site.hosts.${host}.guest && site.hosts.${host}.machine == machine) (hosts site);
 
   # A guest's hardware address: in Xen's range, the rest from the names, so that it never changes.
   mac =
@@ -157,7 +165,12 @@ in
     site: host: name:
     replaceStrings [ "{host}" ] [ host ] site.secrets.${name};
   # Whether a path is outside the Nix store, where everybody could read it.
-  notInStore = path: !(base.hasPrefix "${builtins.storeDir}/" (toString path) || base.hasPrefix "/nix/store/" (toString path));
+  notInStore =
+    path:
+    !(
+      base.hasPrefix "${builtins.storeDir}/" (toString path)
+      || base.hasPrefix "/nix/store/" (toString path)
+    );
 
   # What the host serves to the internet: the entries of `publish` of its roles in its data centre, each with its `name`
   # and with `here`, its addresses there.
@@ -183,9 +196,14 @@ in
   # The host that has a volume on a LUN, null if none.
   lunHost =
     site: lun:
-    base.findFirst (host: elem lun (map (volume: volume.lun) (attrValues site.hosts.${host}.volumes))) null (hosts site);
+    base.findFirst (
+      host: elem lun (map (volume: volume.lun) (attrValues site.hosts.${host}.volumes))
+    ) null (hosts site);
   # The LUNs that a host uses.
-  lunsOf = site: host: filter (lun: lun != null) (map (volume: volume.lun) (attrValues site.hosts.${host}.volumes));
+  lunsOf =
+    site: host:
+    filter (lun: lun != null) (map (volume: volume.lun) (attrValues site.hosts.${host}.volumes));
   # The arrays that a host controls, or may take over.
-  arraysOf = site: host: filter (array: elem host site.arrays.${array}.controllers) (attrNames site.arrays);
+  arraysOf =
+    site: host: filter (array: elem host site.arrays.${array}.controllers) (attrNames site.arrays);
 }

@@ -57,7 +57,9 @@ let
       labels: { severity: ${alert.severity} }
       annotations: { summary: ${toJSON alert.summary} }
   '';
-  indented = text: lib.concatMapStrings (line: if line == "" then "" else "      ${line}\n") (lib.splitOn "\n" text);
+  indented =
+    text:
+    lib.concatMapStrings (line: if line == "" then "" else "      ${line}\n") (lib.splitOn "\n" text);
 in
 {
   inherit pages;
