@@ -19,13 +19,22 @@ let
     (root + "/modules/site.nix")
     (root + "/modules/registry.nix")
   ];
+  # nixpkgs' lib does not tell a default of ours from what somebody set.
+  ofNixOS =
+    set:
+    if library == null then
+      set
+    else
+      removeAttrs set [ "chasqui" ] // { services = removeAttrs (set.services or { }) [ "chasqui" ]; };
   setBy =
     more:
-    lib.filterAttrs (name: _: name != "assertions" && name != "warnings")
-      (kit.evaluate {
-        modules = common ++ more;
-        specialArgs.chasquiLib = import (root + "/modules/lib");
-      }).set;
+    lib.filterAttrs (name: _: name != "assertions" && name != "warnings") (
+      ofNixOS
+        (kit.evaluate {
+          modules = common ++ more;
+          specialArgs.chasquiLib = import (root + "/modules/lib");
+        }).set
+    );
   nothing = setBy [ ];
 in
 builtins.listToAttrs (
