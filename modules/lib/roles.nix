@@ -30,10 +30,14 @@ let
       n = length own;
       at = base.indexOf host (model.hostsIn site dc);
       turn = if n == 0 then 0 else at - at / n * n;
-      turned = base.imap0 (i: _: builtins.elemAt own (if i + turn < n then i + turn else i + turn - n)) own;
+      turned = base.imap0 (
+        i: _: builtins.elemAt own (if i + turn < n then i + turn else i + turn - n)
+      ) own;
     in
     # The binary takes eight.
-    base.take 8 (turned ++ builtins.filter (other: !(elem other own)) (model.hostsWith site "directory"));
+    base.take 8 (
+      turned ++ builtins.filter (other: !(elem other own)) (model.hostsWith site "directory")
+    );
 
   directory = site: host: {
     keys = model.secret site host "directory_keys";

@@ -224,10 +224,9 @@ in
       "net.ipv6.ip_nonlocal_bind" = 1;
     };
     # networkd takes away what it did not give.
-    systemd.network.networks =
-      lib.mkIf
-        (cfg.virtualAddress != null && interface != null && config.chasqui.network.interfaces ? ${interface})
-        { "20-${interface}".networkConfig.KeepConfiguration = "static"; };
+    systemd.network.networks = lib.mkIf (
+      cfg.virtualAddress != null && interface != null && config.chasqui.network.interfaces ? ${interface}
+    ) { "20-${interface}".networkConfig.KeepConfiguration = "static"; };
     services.keepalived = lib.mkIf (cfg.virtualAddress != null && interface != null) {
       enable = true;
       vrrpScripts.haproxy = {

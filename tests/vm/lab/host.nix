@@ -51,7 +51,9 @@ let
       parent = null;
       vlan = null;
     };
-  portsOf = name: interface: if interface.kind or "port" == "bond" then lib.take 1 interface.ports else [ name ];
+  portsOf =
+    name: interface:
+    if interface.kind or "port" == "bond" then lib.take 1 interface.ports else [ name ];
   # A port that only carries VLANs is on no wire of its own.
   wireOf = interface: wires.${interface.network} or null;
   cables = lib.concatLists (
