@@ -416,6 +416,9 @@ impl Text<'_> {
         let suffix: Vec<String> = main.split('.').map(|label| format!("dc={label}")).collect();
         self.line(format!("\n[ldap]\nsuffix = \"{}\"", suffix.join(",")));
         self.line(format!("\n[monitoring]\nalerts = [\"postmaster@{main}\"] # replace"));
+        self.line(
+            "\n[backup]\nkeys = [] # replace: without the public half of secrets.backup nothing is backed up",
+        );
     }
 }
 
