@@ -37,6 +37,8 @@ let
     node: fallback:
     if placeholders node == [ ] then fallback else node.kids.${builtins.head (placeholders node)};
 
+  isNamed = node: name: !(node.kids ? ${name}) && placeholders node != [ ];
+
   prune =
     node: value:
     if builtins.isFunction value then
@@ -45,18 +47,24 @@ let
       if value.type or null == "derivation" then
         value.outPath
       else
-        lib.filterAttrs (_: inner: inner != null && inner != "<unset>" && inner != { } && inner != [ ]) (
-          builtins.mapAttrs (
+        # An empty entry that somebody named is there (`users.groups.mail = { }`).
+        lib.filterAttrs
+          (
             name: inner:
-            let
-              child = node.kids.${name} or (inside node nothing);
-            in
-            if !(builtins.isAttrs inner) && !(builtins.isFunction inner) && isDefault child inner then
-              null
-            else
-              prune child inner
-          ) value
-        )
+            inner != null && inner != "<unset>" && inner != [ ] && (inner != { } || isNamed node name)
+          )
+          (
+            builtins.mapAttrs (
+              name: inner:
+              let
+                child = node.kids.${name} or (inside node nothing);
+              in
+              if !(builtins.isAttrs inner) && !(builtins.isFunction inner) && isDefault child inner then
+                null
+              else
+                prune child inner
+            ) value
+          )
     else if builtins.isList value then
       map (prune (inside node node)) value
     else if builtins.isPath value then

@@ -174,14 +174,19 @@ let
         "networks"
       ]
   ++ services.rendered;
+  # Takes a path out, and what becomes empty with it.
   without =
     path: value:
-    if !(builtins.isAttrs value) || !(value ? ${builtins.head path}) then
+    let
+      name = builtins.head path;
+      inner = without (builtins.tail path) value.${name};
+    in
+    if !(builtins.isAttrs value) || !(value ? ${name}) then
       value
-    else if builtins.length path == 1 then
-      removeAttrs value path
+    else if builtins.length path == 1 || inner == { } then
+      removeAttrs value [ name ]
     else
-      value // { ${builtins.head path} = without (builtins.tail path) value.${builtins.head path}; };
+      value // { ${name} = inner; };
 
   nixString =
     value: if lib.hasInfix "\n" value then "''\n${indented value}''" else builtins.toJSON value;
@@ -204,7 +209,9 @@ let
       builtins.toJSON value;
   flat =
     path: value:
-    if builtins.isAttrs value then
+    if value == { } && path != [ ] then
+      "${lib.showOption path} = { }\n"
+    else if builtins.isAttrs value then
       lib.concatStrings (lib.mapAttrsToList (name: flat (path ++ [ name ])) value)
     else
       "${lib.showOption path} = ${nixValue value}\n";
