@@ -57,16 +57,10 @@ class Flake(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.scratch = pathlib.Path(folder.name)
         # A copy of what Git knows, so that the target folder is not copied into the store.
-        for file in subprocess.run(
-            ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-            cwd=evaluation.ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.splitlines():
-            if (evaluation.ROOT / file).is_file():
-                (self.scratch / "project" / file).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(evaluation.ROOT / file, self.scratch / "project" / file)
+        for file in tools.project_files():
+            copy = self.scratch / "project" / file.relative_to(evaluation.ROOT)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, copy)
 
     def flake(self, verb, nixpkgs, what="", *options):
         """Asks the flake, with another nixpkgs than the locked one."""

@@ -9,16 +9,22 @@ import evaluation
 VERSIONS = {"deadnix": ("deadnix", "1.3.1"), "nixfmt": ("nixfmt_rs", "0.5.3")}
 
 
-def nix_files():
-    """Every Nix file of the project, generated ones and those that Git ignores left out."""
+def project_files(*patterns):
+    """The files of the project, those that Git ignores left out."""
     listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.nix"],
+        # Whoever owns the folder: continuous integration is often another.
+        ["git", "-c", "safe.directory=*", "ls-files", "--cached", "--others", "--exclude-standard", *patterns],
         cwd=evaluation.ROOT,
         capture_output=True,
         text=True,
         check=True,
-    ).stdout.split()
-    return [evaluation.ROOT / file for file in sorted(listed) if (evaluation.ROOT / file).exists()]
+    ).stdout.splitlines()
+    return [evaluation.ROOT / file for file in sorted(listed) if (evaluation.ROOT / file).is_file()]
+
+
+def nix_files():
+    """Every Nix file of the project."""
+    return project_files("*.nix")
 
 
 def tool(name):
