@@ -1,4 +1,4 @@
-# The exchanger: takes mail for the site's domains and hands it to the owning nodes (S7).
+# The exchanger: takes mail for the site's domains and hands it to the owning nodes (S7), on hosts of its own or not, as the site says (S1).
 {
   config,
   lib,
