@@ -163,8 +163,7 @@
 
       formatter = forSystems (pkgs: pkgs.nixfmt-tree);
 
-      apps = forSystems (pkgs: rec {
-        default = demo;
+      apps = forSystems (pkgs: {
         # A whole site on this machine, as its user, on loopback.
         demo = {
           type = "app";

@@ -58,6 +58,8 @@ in
       "nix-command"
       "flakes"
     ];
+    # Administrators may bring what they built elsewhere; they are root here anyway.
+    nix.settings.trusted-users = lib.mkIf (withKeys != { }) [ "@wheel" ];
 
     services.timesyncd.enable = lib.mkDefault true;
 

@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     match dispatch(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("chasqui: {}", sentence(&error));
+            eprintln!("chasqui: {}", admin::output::plain(&sentence(&error)));
             ExitCode::FAILURE
         }
     }

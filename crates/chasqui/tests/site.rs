@@ -102,3 +102,19 @@ fn two_sites_are_compared_with_the_order_of_rebuilds() {
     let same = stdout(&run(&["site", "diff", LAB, LAB]));
     assert_eq!(same, "The two files describe the same site.\n");
 }
+
+#[test]
+fn a_picture_is_never_written_over_the_site_file_that_it_is_made_from() {
+    let (_dir, file) = changed("description = \"Small", "description = \"Little");
+    let before = std::fs::read_to_string(&file).unwrap();
+    let said = refusal(&run(&["site", "show", &file, "--svg", &file]));
+    assert!(said.contains("write it elsewhere"), "{said}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), before);
+}
+
+#[test]
+fn what_a_site_file_says_cannot_steer_a_terminal() {
+    let (_dir, file) = changed("description = \"Small", "description = \"\\u001b[31mSmall\\u0007");
+    let said = stdout(&run(&["site", "show", &file]));
+    assert!(said.contains("[31mSmall") && !said.contains(['\u{1b}', '\u{7}']), "{said:?}");
+}

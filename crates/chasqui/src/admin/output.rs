@@ -1,6 +1,7 @@
 //! How the operator's commands print: a table or a sentence for people, JSON for programs.
 
 use std::io::Write;
+use std::path::Path;
 
 use anyhow::Context;
 use comfy_table::{ContentArrangement, LineStyle, Table, presets};
@@ -38,8 +39,24 @@ pub fn table(header: &[&str]) -> Table {
     table
 }
 
+/// What files and databases say, harmless to a terminal: control characters could move its cursor or rename its window.
+pub fn plain(text: &str) -> String {
+    text.chars()
+        .map(|letter| if letter.is_control() && !matches!(letter, '\n' | '\t') { '\u{fffd}' } else { letter })
+        .collect()
+}
+
+/// Writes a picture; never over one of the files that it was made from.
+pub fn picture(file: &Path, text: &str, sources: &[&Path]) -> anyhow::Result<()> {
+    let real = |path: &Path| std::fs::canonicalize(path).ok();
+    if real(file).is_some_and(|out| sources.iter().any(|source| real(source).as_ref() == Some(&out))) {
+        anyhow::bail!("--svg {}: the picture is made from this file; write it elsewhere", file.display());
+    }
+    std::fs::write(file, text).with_context(|| file.display().to_string())
+}
+
 /// Prints one line.
 pub fn line(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{text}").and_then(|()| out.flush()).context("standard output")
+    writeln!(out, "{}", plain(text)).and_then(|()| out.flush()).context("standard output")
 }

@@ -34,7 +34,9 @@ pub fn plan(arguments: PlanArguments) -> anyhow::Result<()> {
     }
     let fleet = fleet?;
     if let Some(file) = &arguments.svg {
-        write(file, &place::picture(&demand, &capacity, &fleet))?;
+        let sources: Vec<&Path> =
+            arguments.demand.file.iter().chain(&arguments.measured).map(|file| file.as_path()).collect();
+        output::picture(file, &place::picture(&demand, &capacity, &fleet), &sources)?;
         say(&arguments, &format!("The picture is in {}.", file.display()))?;
     }
     if let Some(dir) = &arguments.out {
@@ -84,22 +86,25 @@ fn print(
 fn put(dir: &Path, text: &str, force: bool) -> anyhow::Result<PathBuf> {
     let file = dir.join("site.toml");
     fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
-    if force {
-        write(&file, text)?;
-        return Ok(file);
+    if !force && fs::symlink_metadata(&file).is_ok() {
+        bail!("{} exists: --force replaces it", file.display());
     }
-    match OpenOptions::new().write(true).create_new(true).open(&file) {
-        Ok(mut new) => new.write_all(text.as_bytes()).with_context(|| file.display().to_string())?,
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            bail!("{} exists: --force replaces it", file.display())
-        }
-        Err(error) => return Err(error).with_context(|| file.display().to_string()),
+    // Whole or not at all: a full disk must leave the old site as it is, and no half of a new one.
+    let beside = dir.join(".site.toml.new");
+    let written = match fs::remove_file(&beside) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => OpenOptions::new().write(true).create_new(true).open(&beside).and_then(|mut new| {
+            new.write_all(text.as_bytes())?;
+            new.sync_all()?;
+            fs::rename(&beside, &file)
+        }),
+    };
+    if written.is_err() {
+        // The first error is the one to report.
+        let _ = fs::remove_file(&beside);
     }
+    written.with_context(|| file.display().to_string())?;
     Ok(file)
-}
-
-fn write(file: &Path, text: &str) -> anyhow::Result<()> {
-    fs::write(file, text).with_context(|| file.display().to_string())
 }
 
 /// What was written, for people; with --json standard output is for the plan alone.

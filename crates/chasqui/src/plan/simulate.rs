@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
+use std::path::Path;
 
 use anyhow::Context;
 use chasqui_planner::capacity::{Capacity, thousands};
@@ -12,7 +13,7 @@ use chasqui_planner::site::{self, Model, Site};
 use comfy_table::{CellAlignment, Table};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{measured, write};
+use super::measured;
 use crate::admin::output;
 use crate::cli::SimulateArguments;
 
@@ -53,7 +54,9 @@ pub fn run(arguments: &SimulateArguments) -> anyhow::Result<()> {
     bar.finish_and_clear();
     let report = report?;
     if let Some(file) = &arguments.svg {
-        write(file, &simulate::svg(&report))?;
+        let sources: Vec<&Path> =
+            arguments.site.iter().chain(&arguments.measured).map(|file| file.as_path()).collect();
+        output::picture(file, &simulate::svg(&report), &sources)?;
     }
     if arguments.json {
         return output::line(&serde_json::to_string(&report)?);

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use anyhow::Context;
 use chasqui_base::ByteSize;
 use chasqui_planner::site::{self, Overview};
 
@@ -13,7 +12,7 @@ use crate::admin::output;
 pub fn show(json: bool, file: &Path, svg: Option<&Path>) -> anyhow::Result<()> {
     let site = site::load(file)?;
     if let Some(out) = svg {
-        std::fs::write(out, site::picture(&site)).with_context(|| out.display().to_string())?;
+        output::picture(out, &site::picture(&site), &[file])?;
     }
     let overview = Overview::new(&site);
     if json {

@@ -52,7 +52,7 @@ pub fn measured(demand: &Demand, figures: &Measured, users: u64) -> Vec<Tier> {
     let margin = demand.margin;
     let tier = |name: TierName, core_seconds: f64, octets: f64, each: f64, rule: String| Tier {
         name,
-        cores: whole(core_seconds * margin),
+        cores: whole(core_seconds * margin).min(MOST_CORES),
         memory: ByteSize(whole(octets)),
         server_memory: ByteSize(whole(each)),
         whole: false,
@@ -177,6 +177,9 @@ pub fn assumed(demand: &Demand, users: u64) -> Vec<Tier> {
     }
     tiers
 }
+
+/// Cores of a tier. A figure that asks for more is wrong, and sums of it must not overflow.
+const MOST_CORES: u64 = 1_000_000_000;
 
 /// The next whole number; what is not finite or too large is the largest.
 fn whole(number: f64) -> u64 {

@@ -186,7 +186,8 @@ fn kind(
 
 /// The least number of servers, spread evenly over so many chassis, of which `needed` are left when a chassis fails.
 fn with_spare(needed: u64, chassis: u64) -> u64 {
-    let mut count = needed + 1;
+    // With one of `chassis` lost, `count - count / chassis` are left: no smaller number can do.
+    let mut count = needed.saturating_add((needed / (chassis.max(2) - 1)).max(1));
     while chassis > 1 && count - count.div_ceil(chassis) < needed {
         count += 1;
     }

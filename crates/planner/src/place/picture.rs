@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::{Center, Fleet};
 use crate::capacity::{Capacity, Source, Sum, gigabytes, thousands};
 use crate::demand::Demand;
-use crate::site::Model;
+use crate::site::{Model, escaped};
 
 const WIDTH: f64 = 1_200.0;
 const MARGIN: f64 = 40.0;
@@ -48,7 +48,7 @@ pub fn picture(demand: &Demand, capacity: &Capacity, fleet: &Fleet) -> String {
         capacity.total.text(),
         fleet.hosts()
     );
-    let name = escape(&demand.name);
+    let name = escaped(&demand.name);
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height:.0}\" width=\"{WIDTH}\" height=\"{height:.0}\" role=\"img\" aria-labelledby=\"t d\">\n\
          <title id=\"t\">Capacity plan of {name} for {users} accounts</title>\n<desc id=\"d\">{summary}</desc>\n{STYLE}\n\
@@ -232,9 +232,5 @@ fn racks(body: &mut String, center: &Center, top: f64) -> f64 {
 
 fn words(body: &mut String, x: f64, y: f64, class: &str, text: &str) {
     let class = if class.is_empty() { String::new() } else { format!(" class=\"{class}\"") };
-    let _ = writeln!(body, "<text x=\"{x:.1}\" y=\"{y:.1}\"{class}>{}</text>", escape(text));
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    let _ = writeln!(body, "<text x=\"{x:.1}\" y=\"{y:.1}\"{class}>{}</text>", escaped(text));
 }

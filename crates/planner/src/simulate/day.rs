@@ -34,9 +34,10 @@ pub(super) struct Day<'a> {
     arrivals: Vec<[Rates; WORKING.len()]>,
     /// Until when the balancers still send to a group that is gone.
     noticed: Vec<f64>,
-    /// When the first directory server of each data centre changed.
+    /// When the directory servers that answer a data centre changed.
     changed: Vec<f64>,
-    first_directory: Vec<Option<usize>>,
+    /// Who they are: its own that are up, each the first of as many hosts (`modules/lib/roles.nix`), or else any.
+    directories: Vec<Vec<usize>>,
     first_facade: Vec<(Option<usize>, f64)>,
 }
 
@@ -65,11 +66,11 @@ impl<'a> Day<'a> {
             arrivals: vec![[[0.0; 3]; WORKING.len()]; groups],
             noticed: vec![0.0; groups],
             changed: vec![f64::NEG_INFINITY; centres],
-            first_directory: vec![None; centres],
+            directories: vec![Vec::new(); centres],
             first_facade: vec![(None, 0.0); centres],
         };
         for centre in 0..centres {
-            day.first_directory[centre] = day.first(centre, Role::Directory);
+            day.directories[centre] = day.up_with(centre, Role::Directory);
             day.first_facade[centre].0 = day.first(centre, Role::Facade);
         }
         day
@@ -142,9 +143,9 @@ impl<'a> Day<'a> {
             self.fleet.hosts[number].queue.clear();
         }
         for centre in 0..self.fleet.centres.len() {
-            let first = self.first(centre, Role::Directory);
-            if first != self.first_directory[centre] {
-                self.first_directory[centre] = first;
+            let directories = self.up_with(centre, Role::Directory);
+            if directories != self.directories[centre] {
+                self.directories[centre] = directories;
                 self.changed[centre] = at;
             }
             let facade = self.first(centre, Role::Facade);
@@ -217,11 +218,21 @@ impl<'a> Day<'a> {
 
     /// The first group with a role that is up in a data centre, or else anywhere.
     fn first(&self, centre: usize, role: Role) -> Option<usize> {
-        let up = |here: bool| {
-            let mut of = self.fleet.hosts.iter().enumerate();
-            of.find(|(_, group)| group.up && group.roles.contains(&role) && (group.centre == centre) == here)
+        self.up_with(centre, role).first().copied()
+    }
+
+    /// The groups with a role that are up in a data centre, or else anywhere.
+    fn up_with(&self, centre: usize, role: Role) -> Vec<usize> {
+        let up = |here: bool| -> Vec<usize> {
+            let of = self.fleet.hosts.iter().enumerate();
+            of.filter(|(_, group)| {
+                group.up && group.roles.contains(&role) && (group.centre == centre) == here
+            })
+            .map(|(number, _)| number)
+            .collect()
         };
-        up(true).or_else(|| up(false)).map(|(number, _)| number)
+        let here = up(true);
+        if here.is_empty() { up(false) } else { here }
     }
 
     // Where it goes
@@ -235,12 +246,14 @@ impl<'a> Day<'a> {
         let log_ins = log_ins - self.balance(at, seconds, centre, Role::Proxy, [log_ins, requests, 0.0])[0];
         let messages = messages - self.balance(at, seconds, centre, Role::Mx, [0.0, 0.0, messages])[2];
         let asked = [log_ins, 0.0, messages];
-        match self.first_directory[centre] {
-            Some(first) => add(&mut self.arrivals[first], Role::Directory, asked),
-            None => {
-                self.refuse(Role::Directory, seconds, asked);
-                return;
-            }
+        let servers = &self.directories[centre];
+        if servers.is_empty() {
+            self.refuse(Role::Directory, seconds, asked);
+            return;
+        }
+        let each = asked.map(|rate| rate / servers.len() as f64);
+        for &server in servers {
+            add(&mut self.arrivals[server], Role::Directory, each);
         }
         let stored = [log_ins, requests, messages + spool];
         let of = |group: &Group| group.centre == centre && group.roles.contains(&Role::Storage);
@@ -328,7 +341,18 @@ impl<'a> Day<'a> {
             let names = group.names.len() as f64;
             let waiting = group.queue.waiting(rate, work) * names;
             let mut lost = [0.0_f64; 3];
-            for role in group.roles.clone() {
+            // The role that works most stands first: where a host has several, it is the one that is too much.
+            let mut roles = group.roles.clone();
+            let work_of = |role: &Role| -> f64 {
+                let slot = WORKING.iter().position(|one| one == role).unwrap_or_default();
+                Class::ALL
+                    .into_iter()
+                    .zip(arrivals[slot])
+                    .map(|(class, rate)| rate * self.costs.core(*role, class))
+                    .sum()
+            };
+            roles.sort_by(|one, other| work_of(other).total_cmp(&work_of(one)));
+            for role in roles {
                 let slot = WORKING.iter().position(|one| *one == role).unwrap_or_default();
                 let handled: f64 = arrivals[slot].iter().sum();
                 let group = &self.fleet.hosts[number];
@@ -395,6 +419,7 @@ impl<'a> Day<'a> {
     }
 
     fn serve_gates(&mut self, at: f64, seconds: f64, rates: Rates) {
+        let mut lost = Vec::new();
         for gate in &mut self.fleet.gates {
             let share = self.fleet.shares[gate.centre];
             let (mut work, mut square) = (0.0, 0.0);
@@ -405,7 +430,8 @@ impl<'a> Day<'a> {
             }
             let speed = if gate.closed_until > at || gate.active().is_none() { 0.0 } else { 1.0 };
             let service = if work > 0.0 { square / work } else { 0.0 };
-            gate.queue.step(seconds, work, service, speed, self.assumed.patience);
+            let outcome = gate.queue.step(seconds, work, service, speed, self.assumed.patience);
+            lost.push(rates.map(|rate| rate * share * outcome.refused));
             let rate = rates.iter().sum::<f64>() * share;
             let waiting = gate.queue.waiting(rate, work);
             self.record.station(
@@ -416,6 +442,9 @@ impl<'a> Day<'a> {
                 waiting,
                 speed > 0.0,
             );
+        }
+        for rates in lost {
+            self.refuse(Role::Router, seconds, rates);
         }
     }
 }

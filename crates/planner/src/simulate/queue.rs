@@ -136,7 +136,8 @@ pub(super) fn erlang_c(servers: f64, load: f64) -> f64 {
     if load >= 1.0 {
         return 1.0;
     }
-    let count = servers.ceil().max(1.0);
+    // Of more servers the answer is the same for all that matters, and the sum below takes a step for each.
+    let count = servers.ceil().clamp(1.0, 10_000.0);
     let offered = load * count;
     let mut blocked = 1.0;
     for number in 1..=count as u32 {

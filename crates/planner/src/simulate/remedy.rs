@@ -47,17 +47,10 @@ pub(super) fn of(stage: Stage, server: &str, load: f64, fleet: &Fleet) -> String
                 port * factor
             )
         }
-        Stage::Role(role @ (Role::Facade | Role::Directory)) => {
-            let what = if role == Role::Facade {
-                "one of the pair carries everything"
-            } else {
-                "the first directory server of a data centre answers everybody there; data centres share the work"
-            };
-            format!(
-                "{:.0} cores for {server} instead of {cores:.0}, and for its second: {what}",
-                (cores * factor).ceil()
-            )
-        }
+        Stage::Role(Role::Facade) => format!(
+            "{:.0} cores for {server} instead of {cores:.0}, and for its second: one of the pair carries everything",
+            (cores * factor).ceil()
+        ),
         Stage::Role(_) => {
             let count = servers(stage, fleet);
             format!("{} more {} hosts of {cores:.0} cores beside the {count}", more(count), stage.name())

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::report::Report;
 use crate::capacity::thousands;
+use crate::site::escaped;
 
 const LEFT: f64 = 130.0;
 const WIDTH: f64 = 840.0;
@@ -17,17 +18,17 @@ pub fn svg(report: &Report) -> String {
     let rows = report.tiers.len() + report.work.len();
     let height = TOP + rows as f64 * ROW + 40.0;
     let mut text = String::new();
-    let title = format!("{}: a day of {} accounts", escape(&report.site), thousands(report.users.into()));
+    let title = format!("{}: a day of {} accounts", escaped(&report.site), thousands(report.users.into()));
     // Writing into a String cannot fail.
     let _ = write!(
         text,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 1000 {height}\" role=\"img\" font-family=\"sans-serif\" font-size=\"12\">\n\
          <title>{title}</title>\n<desc>{}</desc>\n<rect width=\"1000\" height=\"{height}\" fill=\"#ffffff\"/>\n\
          <text x=\"{LEFT}\" y=\"22\" font-size=\"16\">{title}</text>\n",
-        escape(&headline(report)),
+        escaped(&headline(report)),
     );
     let _ =
-        writeln!(text, "<text x=\"{LEFT}\" y=\"42\" fill=\"#444444\">{}</text>", escape(&headline(report)));
+        writeln!(text, "<text x=\"{LEFT}\" y=\"42\" fill=\"#444444\">{}</text>", escaped(&headline(report)));
     for (number, tier) in report.tiers.iter().enumerate() {
         let base = TOP + (number as f64 + 1.0) * ROW - 8.0;
         let busy = tier.curve.iter().copied().fold(0.0, f64::max);
@@ -72,10 +73,10 @@ pub fn svg(report: &Report) -> String {
             text,
             "<line x1=\"{x:.1}\" y1=\"{TOP}\" x2=\"{x:.1}\" y2=\"{bottom}\" stroke=\"#b3261e\" stroke-width=\"1\"><title>{}</title></line>\n\
              <text x=\"{:.1}\" y=\"{}\" fill=\"#b3261e\">{}</text>",
-            escape(&effect.event),
+            escaped(&effect.event),
             x + 3.0,
             TOP - 18.0 + if number % 2 == 0 { 0.0 } else { 14.0 },
-            escape(effect.event.split_once('=').map_or("", |(_, what)| what)),
+            escaped(effect.event.split_once('=').map_or("", |(_, what)| what)),
         );
     }
     text.push_str("</svg>\n");
@@ -111,9 +112,9 @@ fn row(text: &mut String, base: f64, name: &str, note: &str) {
          <line x1=\"{LEFT}\" y1=\"{base}\" x2=\"{5}\" y2=\"{base}\" stroke=\"#cccccc\"/>",
         LEFT - 8.0,
         base - 18.0,
-        escape(name),
+        escaped(name),
         base - 4.0,
-        escape(note),
+        escaped(note),
         LEFT + WIDTH,
     );
 }
@@ -133,8 +134,4 @@ fn share_of_day(time: &str) -> f64 {
     let units = [3_600.0, 60.0, 1.0];
     let parts = time.split(':').zip(units).map(|(part, unit)| part.parse::<f64>().unwrap_or(0.0) * unit);
     parts.sum::<f64>() / 86_400.0
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -27,5 +27,6 @@ pub use model::*;
 pub use page::reference_page;
 pub use schema::{schema, schema_text};
 pub use show::{ArrayRow, HostRow, MachineRow, NetworkRow, Overview, PublishedRow, VolumeRow};
+pub(crate) use svg::escaped;
 pub use svg::picture;
 pub use walk::Lines;

@@ -33,6 +33,7 @@ impl Day<'_> {
             if gate.centre != centre {
                 continue;
             }
+            gate.active()?;
             let service = self.costs.octets[class as usize] / gate.port;
             let closed = (gate.closed_until - at).max(0.0);
             let time = closed + passed(&gate.queue, service, &mut self.random);
@@ -47,8 +48,10 @@ impl Day<'_> {
         let door_host = self.any_host(centre, door)?;
         whole += self.serve(door_host, door, class, weight);
         if class != Class::Request {
-            let directory = self.first_directory[centre]?;
-            // The first server's silence is noticed at the first question, and then remembered.
+            let servers = self.directories[centre].len();
+            let chosen = (self.random.uniform() * servers as f64) as usize;
+            let directory = *self.directories[centre].get(chosen)?;
+            // A lost server's silence is noticed at the first question, and then remembered.
             let silence = if at - self.changed[centre] < 1.0 { HEDGE[class as usize] } else { 0.0 };
             whole += silence + self.serve(directory, Role::Directory, class, weight);
         }

@@ -26,6 +26,10 @@ pub(super) fn check(fleet: &Fleet<'_>, report: &mut Report) {
 fn place(fleet: &Fleet<'_>, name: &str, machine: &Machine, report: &mut Report) {
     let chassis =
         machine.chassis.as_ref().and_then(|chassis| Some((chassis, fleet.site.chassis.get(chassis)?)));
+    if machine.cores == 0 || machine.memory.as_u64() == 0 {
+        let key = if machine.cores == 0 { "cores" } else { "memory" };
+        report.error(&["machines", name, key], "a machine without it runs nothing", "write how much it has");
+    }
     match (chassis, machine.slot) {
         (Some((chassis, _)), None) => report.error(
             &["machines", name, "slot"],

@@ -63,7 +63,8 @@ fn majority(fleet: &Fleet<'_>, report: &mut Report) {
         machines.entry(&host.machine).or_default().push(name);
     }
     for (machine, hosts) in machines.iter().filter(|_| servers.len() > 2) {
-        if hosts.len() * 2 > servers.len() && hosts.len() < servers.len() {
+        // Half of them are no majority without the other half.
+        if hosts.len() * 2 >= servers.len() && hosts.len() < servers.len() {
             report.redundancy(
                 &["hosts", hosts[hosts.len() - 1], "machine"],
                 format!("machine `{machine}` has the majority of the database ({}): the rest cannot go on alone (E8)", listed(hosts)),

@@ -1,6 +1,7 @@
 //! Volumes, LUNs and arrays: each volume on one thing, each LUN with one host (E12).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use super::super::{Array, Host, Role, Volume};
 use super::capacity::GUESTS;
@@ -101,7 +102,8 @@ fn expected(fleet: &Fleet<'_>, name: &str, host: &Host, report: &mut Report) {
         );
     }
     let folder = fleet.site.backup.folder.as_str();
-    let kept = |volume: &Volume| volume.mount.as_deref().is_some_and(|mount| folder.starts_with(mount));
+    let kept =
+        |volume: &Volume| volume.mount.as_deref().is_some_and(|mount| Path::new(folder).starts_with(mount));
     if host.has(Role::Backup) && !host.volumes.values().any(kept) {
         report.warning(
             &key,

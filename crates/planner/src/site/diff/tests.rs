@@ -219,3 +219,24 @@ proptest! {
         prop_assert_eq!(difference.interruptions, vec![]);
     }
 }
+
+#[test]
+fn members_of_the_database_in_two_data_centres_are_never_rebuilt_together() {
+    let elsewhere = |mut site: Site| {
+        let datacenter = site.datacenters["norte"].clone();
+        site.datacenters.insert("sur".into(), datacenter);
+        site.chassis.get_mut("c2").unwrap().datacenter = "sur".into();
+        site
+    };
+    let old = elsewhere(site(LAB));
+    let mut new = old.clone();
+    new.ldap.suffix = Some("dc=otra,dc=example".into());
+    new.log.retention = chasqui_base::Span::secs(86_400);
+    for host in ["data1", "data2", "data3"] {
+        new.hosts.get_mut(host).unwrap().weight = 50;
+        new.hosts.get_mut(host).unwrap().memory = Some(chasqui_base::ByteSize(8 << 30));
+    }
+    let difference = diff(&old, &new);
+    let waves: BTreeSet<usize> = ["data1", "data2", "data3"].map(|host| wave_of(&difference, host)).into();
+    assert_eq!(waves.len(), 3, "{:?}", difference.waves);
+}

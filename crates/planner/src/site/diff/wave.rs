@@ -303,11 +303,12 @@ fn groups_of(site: &Site) -> BTreeMap<&str, Vec<Group>> {
     }
     let mut groups: BTreeMap<&str, Vec<Group>> = BTreeMap::new();
     for ((role, datacenter), hosts) in members {
-        let alone = hosts.len() == 1 && !held_together(role);
+        // The database's members agree by a majority of all of them, wherever they are.
+        let whole = role == Role::Database || (hosts.len() == 1 && !held_together(role));
         for host in hosts {
             let groups = groups.entry(host).or_default();
             groups.push((role, Some(datacenter.to_owned())));
-            if alone {
+            if whole {
                 groups.push((role, None));
             }
         }

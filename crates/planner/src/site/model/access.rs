@@ -66,8 +66,6 @@ pub struct Secrets {
     pub knock: String,
     /// A folder of the database's passwords. Default `/etc/chasqui/secrets/database`.
     pub database: String,
-    /// A folder of the LDAP directory's passwords. Default `/etc/chasqui/secrets/ldap`.
-    pub ldap: String,
     /// The key with which backups are fetched (OpenSSH). Default `/etc/chasqui/secrets/backup.key`.
     pub backup: String,
     /// The password that VRRP pairs share: the line `VRRP_PASSWORD=…`, at most eight characters. Default `/etc/chasqui/secrets/vrrp`.
@@ -89,7 +87,6 @@ impl Default for Secrets {
             chap: path("secrets/chap"),
             knock: path("secrets/knock"),
             database: path("secrets/database"),
-            ldap: path("secrets/ldap"),
             backup: path("secrets/backup.key"),
             vrrp: path("secrets/vrrp"),
         }

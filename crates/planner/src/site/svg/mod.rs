@@ -10,6 +10,7 @@ mod strip;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub(crate) use block::escaped;
 use block::{Block, flow, stack};
 
 use super::fleet::Fleet;
