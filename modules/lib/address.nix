@@ -3,7 +3,6 @@
 let
   inherit (builtins)
     elemAt
-    foldl'
     genList
     head
     length
@@ -70,11 +69,4 @@ in
     &&
       base.imap0 (masked p.width p.length) (units p.address)
       == base.imap0 (masked p.width p.length) (units address);
-
-  # `1.20.10.in-addr.arpa` names: the labels of an IPv4 address backwards.
-  reversed =
-    address:
-    builtins.concatStringsSep "." (
-      foldl' (list: part: [ part ] ++ list) [ ] (base.splitOn "." address)
-    );
 }

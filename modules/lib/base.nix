@@ -161,14 +161,6 @@ rec {
   # The first eight hexadecimal digits of a text's SHA-256: a short name that never changes.
   hash8 = text: substring 0 8 (hashString "sha256" text);
 
-  # The name of a systemd unit for a path (systemd.unit(5), "String escaping").
-  escapeSystemdPath =
-    path:
-    let
-      trimmed = concatStringsSep "/" (filter (part: part != "") (splitOn "/" path));
-    in
-    if trimmed == "" then "-" else replaceStrings [ "-" "/" ] [ "\\x2d" "-" ] trimmed;
-
   # Octets of a size such as `20GB` or `64KiB`.
   bytes =
     size:

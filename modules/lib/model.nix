@@ -117,10 +117,6 @@ in
 
   fqdn = site: host: "${host}.${site.internal_domain}";
 
-  # The prefixes of a network, of one family.
-  prefixesOf =
-    site: network: wanted:
-    ofFamily wanted site.networks.${network}.prefixes;
   # The prefix of a network that an address lies in, null if none.
   prefixOfAddress =
     site: network: text:
@@ -144,8 +140,6 @@ in
     }
     .${what};
 
-  # The machine's own system; null if the site has none.
-  machineHost = dom0OfMachine;
   dom0Of = site: host: dom0OfMachine site site.hosts.${host}.machine;
   guestsOf =
     site: machine:
@@ -199,10 +193,6 @@ in
     base.findFirst (
       host: elem lun (map (volume: volume.lun) (attrValues site.hosts.${host}.volumes))
     ) null (hosts site);
-  # The LUNs that a host uses.
-  lunsOf =
-    site: host:
-    filter (lun: lun != null) (map (volume: volume.lun) (attrValues site.hosts.${host}.volumes));
   # The arrays that a host controls, or may take over.
   arraysOf =
     site: host: filter (array: elem host site.arrays.${array}.controllers) (attrNames site.arrays);

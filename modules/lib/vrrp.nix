@@ -65,6 +65,7 @@ in
     state = "BACKUP";
     noPreempt = !instance.preempt;
     virtualRouterId = instance.id;
+    trackScripts = instance.trackScripts or [ ];
     unicastSrcIp = instance.source;
     unicastPeers = instance.peers;
     virtualIps = map (address: { addr = withLength address; }) (

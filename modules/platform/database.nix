@@ -15,35 +15,28 @@ let
   site = config.chasqui.site.data;
   host = config.chasqui.host;
   inherit (chasquiLib) database;
-  derived = if cfg.fromSite then database.fromSite site host else null;
+  hasRole = lib.elem "database" config.chasqui.roles;
+  derived = if hasRole then database.fromSite site host else null;
   credentials = unit: "/run/credentials/${unit}.service";
   self = lib.findFirst (member: member.name == cfg.name) null cfg.members;
   others = lib.filter (member: member.name != cfg.name) cfg.members;
-  interface =
-    if site == null || cfg.virtualAddress == null then
-      null
+  network =
+    if hasRole && cfg.virtualAddress != null then
+      chasquiLib.networkOfAddress site cfg.virtualAddress
     else
-      let
-        network = chasquiLib.networkOfAddress site cfg.virtualAddress;
-      in
-      if network == null then null else chasquiLib.interfaceOn site host network;
+      null;
+  interface = if network == null then null else chasquiLib.interfaceOn site host network;
   near = lib.filter (member: member.near) cfg.members;
 in
 {
+  imports = [ ./vrrp.nix ];
+
   options.chasqui.database = {
     enable = lib.mkOption {
       type = lib.types.bool;
-      default = lib.elem "database" config.chasqui.roles;
+      default = hasRole;
       defaultText = lib.literalMD "whether the site file gives this host the role `database`";
       description = "Whether this host is a member of the database cluster.";
-    };
-
-    fromSite = lib.mkOption {
-      type = lib.types.bool;
-      internal = true;
-      readOnly = true;
-      default = lib.elem "database" config.chasqui.roles;
-      description = "Whether the site file says who the members are.";
     };
 
     scope = lib.mkOption {
@@ -135,7 +128,7 @@ in
       (tls.outsideStore "chasqui.database.tls" (lib.attrValues cfg.tls))
       (tls.outsideStore "chasqui.database.secretsDir" [ cfg.secretsDir ])
       {
-        assertion = cfg.virtualAddress == null || !cfg.fromSite || interface != null;
+        assertion = cfg.virtualAddress == null || !hasRole || interface != null;
         message = "chasqui.database.virtualAddress: ${toString cfg.virtualAddress} is in no network that this host has an interface in; take an address of its service network (`database.at` in the site file).";
       }
     ];
@@ -223,34 +216,27 @@ in
       "net.ipv4.ip_nonlocal_bind" = 1;
       "net.ipv6.ip_nonlocal_bind" = 1;
     };
-    # networkd takes away what it did not give.
-    systemd.network.networks = lib.mkIf (
-      cfg.virtualAddress != null && interface != null && config.chasqui.network.interfaces ? ${interface}
-    ) { "20-${interface}".networkConfig.KeepConfiguration = "static"; };
-    services.keepalived = lib.mkIf (cfg.virtualAddress != null && interface != null) {
-      enable = true;
-      vrrpScripts.haproxy = {
+    services.keepalived.vrrpScripts = lib.mkIf (interface != null) {
+      haproxy = {
         script = "${pkgs.systemd}/bin/systemctl is-active --quiet haproxy.service";
         interval = 2;
         fall = 2;
         rise = 2;
         weight = 0;
       };
-      vrrpInstances.database = {
-        inherit interface;
-        state = "BACKUP";
-        virtualRouterId = chasquiLib.vrid "database";
-        priority =
-          let
-            position = chasquiLib.indexOf cfg.name (map (member: member.name) near);
-          in
-          100 - (if position == null then 0 else position);
-        noPreempt = true;
-        unicastSrcIp = if self == null then null else self.address;
-        unicastPeers = map (member: member.address) (lib.filter (member: member.name != cfg.name) near);
-        virtualIps = [ { addr = cfg.virtualAddress; } ];
-        trackScripts = [ "haproxy" ];
-      };
+    };
+    chasqui.vrrp.instances = lib.mkIf (interface != null) {
+      database =
+        chasquiLib.vrrp.instance site host {
+          inherit network;
+          members = map (member: member.name) near;
+          id = chasquiLib.vrid "database";
+          addresses = [ cfg.virtualAddress ];
+          group = "database";
+        }
+        // {
+          trackScripts = [ "haproxy" ];
+        };
     };
 
     chasqui.openings = {
@@ -261,7 +247,6 @@ in
           database.ports.etcdClient
           database.ports.etcdPeer
         ];
-        protocols = [ "vrrp" ];
         from = [ "role:database" ];
       };
       database-metrics = {

@@ -51,6 +51,11 @@ in
               type = types.strMatching "[a-z][a-z0-9-]*";
               description = "Instances of a group move together.";
             };
+            trackScripts = mkOption {
+              type = types.listOf types.str;
+              default = [ ];
+              description = "Scripts of `services.keepalived.vrrpScripts` without whose success this host gives the addresses away.";
+            };
             preempt = mkOption {
               type = types.bool;
               default = false;

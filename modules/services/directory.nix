@@ -27,21 +27,7 @@ let
           database.path = "${folder}/directory.sqlite";
         }
         // lib.optionalAttrs (site != null) (chasquiLib.roles.directory site config.chasqui.host);
-        credentials = {
-          "directory.keys" = [ "keys" ];
-          "ca.crt" = [
-            "tls"
-            "ca"
-          ];
-          "role.crt" = [
-            "tls"
-            "certificate"
-          ];
-          "role.key" = [
-            "tls"
-            "key"
-          ];
-        };
+        keys = [ "keys" ];
         reloadable = [
           "database"
           "keys"

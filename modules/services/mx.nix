@@ -27,32 +27,6 @@ let
           spool.path = "${folder}/spool";
         }
         // lib.optionalAttrs (site != null) (chasquiLib.roles.mx site config.chasqui.host);
-        credentials = {
-          "directory.keys" = [
-            "directory"
-            "keys"
-          ];
-          "ca.crt" = [
-            "tls"
-            "ca"
-          ];
-          "role.crt" = [
-            "tls"
-            "certificate"
-          ];
-          "role.key" = [
-            "tls"
-            "key"
-          ];
-          "public.crt" = [
-            "public_tls"
-            "certificate"
-          ];
-          "public.key" = [
-            "public_tls"
-            "key"
-          ];
-        };
         reloadable = [
           "hostname"
           "limits"

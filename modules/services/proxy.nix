@@ -25,32 +25,6 @@ let
           metrics = "127.0.0.1:${toString (import ./proxy.metrics.nix).port}";
         }
         // lib.optionalAttrs (site != null) (chasquiLib.roles.proxy site config.chasqui.host);
-        credentials = {
-          "directory.keys" = [
-            "directory"
-            "keys"
-          ];
-          "ca.crt" = [
-            "tls"
-            "ca"
-          ];
-          "role.crt" = [
-            "tls"
-            "certificate"
-          ];
-          "role.key" = [
-            "tls"
-            "key"
-          ];
-          "public.crt" = [
-            "public_tls"
-            "certificate"
-          ];
-          "public.key" = [
-            "public_tls"
-            "key"
-          ];
-        };
         reloadable = [
           "guessing"
           "limits"

@@ -19,8 +19,11 @@
   title,
   # Settings that derive from the site, without priorities; { } without a site.
   derived,
-  # Where in the settings files are named that are handed over as credentials: credential → path in the settings.
-  credentials,
+  # Where the settings name the directory's keys.
+  keys ? [
+    "directory"
+    "keys"
+  ],
   # The top-level settings that SIGHUP puts in force. A change of another one restarts the role.
   reloadable,
   # The keys of the settings that hold listening addresses, and the table without which they must be on loopback.
@@ -49,6 +52,30 @@ let
 
   settings = generator.present cfg.settings;
   at = path: lib.attrByPath path null settings;
+  # Files that are handed over as credentials, and where the settings name them; a role has those that its settings have.
+  credentials = {
+    "directory.keys" = keys;
+    "ca.crt" = [
+      "tls"
+      "ca"
+    ];
+    "role.crt" = [
+      "tls"
+      "certificate"
+    ];
+    "role.key" = [
+      "tls"
+      "key"
+    ];
+    "public.crt" = [
+      "public_tls"
+      "certificate"
+    ];
+    "public.key" = [
+      "public_tls"
+      "key"
+    ];
+  };
   used = lib.filterAttrs (_: path: at path != null) credentials;
   # The configuration names the unit's own copies.
   handed = lib.foldl' lib.recursiveUpdate settings (

@@ -38,24 +38,6 @@ let
           store.root = standard;
           store.host = config.networking.hostName;
         } (lib.optionalAttrs (site != null) (chasquiLib.roles.storage site host));
-        credentials = {
-          "directory.keys" = [
-            "directory"
-            "keys"
-          ];
-          "ca.crt" = [
-            "tls"
-            "ca"
-          ];
-          "role.crt" = [
-            "tls"
-            "certificate"
-          ];
-          "role.key" = [
-            "tls"
-            "key"
-          ];
-        };
         reloadable = [
           "limits"
           "timeouts"
