@@ -9,20 +9,12 @@
 //!
 //! - [`config`]: the configuration file.
 //! - `session`: one SMTP connection. It runs a transaction from first to last in its own task.
-//! - `directory`: what RCPT is answered.
-//! - `content`, `received`: the message while it is here.
-//! - `delivery`: one message to all its accounts, and the rules by which nothing is lost or doubled. Read this first.
-//! - `nodes`, `link`: connections to storage nodes.
+//! - `delivery`: the rules by which nothing is lost or doubled. Read this first.
 //! - `spool`: messages that wait.
 
 pub mod config;
-mod content;
 mod delivery;
-mod directory;
-mod link;
 mod metrics;
-mod nodes;
-mod received;
 mod service;
 mod session;
 mod spool;

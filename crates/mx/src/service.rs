@@ -2,10 +2,7 @@
 
 use crate::{
     config::{Config, WhenUnavailable},
-    delivery::Courier,
-    directory::Directory,
     metrics::Metrics,
-    nodes::Nodes,
     session,
     spool::Spool,
 };
@@ -16,6 +13,7 @@ use chasqui_base::{
     service::require_tls_or_local,
     tls::{PublicTls, RoleTls},
 };
+use chasqui_courier::{Courier, Directory, Nodes, Source};
 use chasqui_directory::DirectoryClient;
 use chasqui_smtp::{BareOctets, Profile, Protocol};
 use prometheus_client::registry::Registry;
@@ -115,7 +113,7 @@ impl MxService {
     /// Opens everything but the directory.
     pub(crate) fn assemble(
         config: Config,
-        directory: Directory,
+        directory: Arc<dyn Source>,
         role_tls: Option<RoleTls>,
         registry: &mut Registry,
     ) -> Result<Self, StartError> {
@@ -133,12 +131,14 @@ impl MxService {
             .map_err(|error| StartError::open(&config.spool.path, error))?;
         let (recovery, recovered) = mpsc::channel(RECOVERED);
         let gate = Gate::new(accept_limits(&config));
-        let nodes = Nodes::new(config.delivery, config.hostname, role_tls.clone(), metrics.clone(), recovery);
+        let links = chasqui_courier::Metrics::register(registry.sub_registry_with_prefix("chasqui_mx"));
+        let directory = Directory::new(directory, links.look_up.clone());
+        let nodes = Nodes::new(config.delivery, config.hostname, role_tls.clone(), links, recovery);
         let endpoints =
             listeners.iter().map(|listener| ("smtp", listener.local_address().to_string())).collect();
         Ok(Self {
             exchanger: Arc::new(Exchanger {
-                courier: Arc::new(Courier { nodes, directory, metrics: metrics.clone() }),
+                courier: Arc::new(Courier { nodes, directory }),
                 spool: Arc::new(spool),
                 metrics,
                 tls,
@@ -161,7 +161,7 @@ impl RoleService for MxService {
         let role_tls = config.tls.as_ref().map(RoleTls::load).transpose()?;
         let directory = DirectoryClient::connect(&config.directory, role_tls.clone()).await?;
         let client = directory.clone();
-        let service = Self::assemble(config, Directory::Servers(directory), role_tls, registry)?;
+        let service = Self::assemble(config, Arc::new(directory), role_tls, registry)?;
         client.register(registry);
         Ok(service)
     }

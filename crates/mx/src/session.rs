@@ -4,11 +4,7 @@
 //! it costs no hand-over: look-ups while RCPT waits, then one LMTP transaction, whose reply is the client's.
 
 use crate::{
-    content::{Incoming, in_time},
     delivery::{Settlement, settle},
-    directory::Owned,
-    link::Envelope,
-    received::Trace,
     service::{Exchanger, Policy},
     spool::KeepError,
 };
@@ -16,6 +12,7 @@ use chasqui_base::{
     DeliveryId, EmailAddress, Lifecycle,
     net::{Peer, Stream},
 };
+use chasqui_courier::{Envelope, Incoming, Owned, in_time, received::Trace};
 use chasqui_smtp::{Body, Event, Mail, Recipient, Reply, ServerSession, replies};
 use std::{
     collections::HashSet,
@@ -274,7 +271,7 @@ impl Session {
     async fn recipient(&mut self, recipient: Recipient) -> Reply {
         let metrics = &self.exchanger.metrics;
         let directory = &self.exchanger.courier.directory;
-        let found = directory.accounts(&recipient, &self.policy.postmaster, metrics).await;
+        let found = directory.accounts(&recipient, &self.policy.postmaster).await;
         let Some(transaction) = &mut self.transaction else { return replies::MAIL_FIRST };
         let (reply, outcome) = match found {
             Ok(owned) => transaction.add(recipient, owned, &self.policy),

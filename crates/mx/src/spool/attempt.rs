@@ -1,13 +1,8 @@
 //! One retry of one message.
 
 use super::{Record, Spool, Waiting, waiting};
-use crate::{
-    content::{Content, blocking},
-    delivery::{Courier, Result},
-    link::Envelope,
-    nodes::{Cause, Outcome},
-};
 use chasqui_base::{DeliveryId, EmailAddress};
+use chasqui_courier::{AccountOutcome, Cause, Content, Courier, Envelope, Outcome, blocking};
 use chasqui_smtp::Reply;
 use std::{
     collections::{HashMap, HashSet},
@@ -21,7 +16,8 @@ impl Spool {
     /// Delivers what can be delivered, writes down what became of it, and schedules the rest.
     pub(super) async fn attempt(&self, courier: &Arc<Courier>, id: DeliveryId) {
         let Some(record) = self.index().entries.get(&id).cloned() else { return };
-        let content = Arc::new(Content::Stored { path: self.folder.message(id), length: record.size });
+        let content =
+            Arc::new(Content::Stored { path: self.folder.message(id), offset: 0, length: record.size });
         let attempts: HashMap<&EmailAddress, u32> =
             record.recipients.iter().map(|waiting| (&waiting.account, waiting.attempts)).collect();
         let most = record.attempts();
@@ -55,8 +51,13 @@ impl Spool {
         self.write_down(&record, rest, given_up, content, changed).await;
     }
 
-    async fn retry(&self, courier: &Arc<Courier>, record: &Record, content: &Arc<Content>) -> Vec<Result> {
-        let result = |waiting: &Waiting, outcome| Result {
+    async fn retry(
+        &self,
+        courier: &Arc<Courier>,
+        record: &Record,
+        content: &Arc<Content>,
+    ) -> Vec<AccountOutcome> {
+        let result = |waiting: &Waiting, outcome| AccountOutcome {
             account: waiting.account.clone(),
             node: waiting.node.clone(),
             outcome,
@@ -72,7 +73,7 @@ impl Spool {
         let mut owned = Vec::new();
         let mut seen = HashSet::new();
         for waiting in &record.recipients {
-            match courier.directory.owners(&waiting.account, &self.metrics).await {
+            match courier.directory.owners(&waiting.account).await {
                 Ok(owners) => {
                     owned.extend(owners.into_iter().filter(|owned| seen.insert(owned.account.clone())))
                 }

@@ -14,8 +14,8 @@
 //! us deliver again under the same id, which the node recognises.
 
 use super::record::Record;
-use crate::content::Content;
 use chasqui_base::{DeliveryId, EmailAddress, fsx::sync_dir};
+use chasqui_courier::Content;
 use std::{
     ffi::OsStr,
     fs::{self, File, OpenOptions},

@@ -8,15 +8,9 @@ mod attempt;
 mod disk;
 pub(crate) mod record;
 
-use crate::{
-    config,
-    content::{Content, blocking},
-    delivery::{self, Courier},
-    link::Envelope,
-    metrics::Metrics,
-    nodes::Outcome,
-};
+use crate::{config, metrics::Metrics};
 use chasqui_base::{DeliveryId, Lifecycle};
+use chasqui_courier::{AccountOutcome, Content, Courier, Envelope, Outcome, blocking};
 use disk::Folder;
 use record::{Record, Waiting};
 use std::{
@@ -97,7 +91,7 @@ impl Spool {
         &self,
         envelope: &Envelope,
         content: &Arc<Content>,
-        results: &[delivery::Result],
+        results: &[AccountOutcome],
     ) -> Result<(), KeepError> {
         let record = |pick: fn(&Outcome) -> bool| Record {
             id: envelope.id,
@@ -277,7 +271,7 @@ impl Spool {
 }
 
 /// What is written down of a recipient that is not settled.
-fn waiting(result: &delivery::Result, attempts: u32) -> Waiting {
+fn waiting(result: &AccountOutcome, attempts: u32) -> Waiting {
     let last_reply = match &result.outcome {
         Outcome::Stored(reply) | Outcome::Refused(reply) | Outcome::Deferred(_, reply) => reply.to_string(),
     };

@@ -6,18 +6,20 @@ mod paths;
 mod replies;
 mod spooling;
 
-use crate::{Config, MxService, config::WhenUnavailable, directory::Directory};
+use crate::{Config, MxService, config::WhenUnavailable};
 use chasqui_base::{
-    EmailAddress, Lifecycle, RoleService as _, Span,
+    EmailAddress, Lifecycle, RoleService as _, Span, StartError,
     net::{Endpoint, Stream},
     tls::RoleTls,
 };
-use chasqui_directory::{AccountRecord, AccountState, LookUp, Node, Services, Target};
+use chasqui_courier::Source;
+use chasqui_directory::{AccountRecord, AccountState, DirectoryUnavailable, LookUp, Node, Services, Target};
 use node::FakeNode;
 use prometheus_client::registry::Registry;
 use std::{
     collections::HashMap,
     path::PathBuf,
+    pin::Pin,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -37,6 +39,23 @@ impl Table {
         }
         let ours = if address.domain() == "ejemplo.test" { LookUp::Unknown } else { LookUp::NotOurs };
         Some(self.known.get(address).cloned().unwrap_or(ours))
+    }
+}
+
+/// A table where directory servers would be asked.
+struct Listed(Arc<Mutex<Table>>);
+
+impl Source for Listed {
+    fn look_up<'a>(
+        &'a self,
+        address: &'a EmailAddress,
+    ) -> Pin<Box<dyn Future<Output = Result<LookUp, DirectoryUnavailable>> + Send + 'a>> {
+        let found = self.0.lock().ok().and_then(|table| table.get(address)).ok_or(DirectoryUnavailable);
+        Box::pin(std::future::ready(found))
+    }
+
+    fn reload(&self) -> Pin<Box<dyn Future<Output = Result<(), StartError>> + Send + '_>> {
+        Box::pin(std::future::ready(Ok(())))
     }
 }
 
@@ -97,7 +116,7 @@ impl Site {
     ) -> Self {
         config.spool.path = folder.path().join("spool");
         let mut registry = Registry::default();
-        let directory = Directory::Table(Arc::clone(&table));
+        let directory = Arc::new(Listed(Arc::clone(&table)));
         let service = MxService::assemble(config, directory, tls, &mut registry).unwrap();
         let run = Lifecycle::new();
         service.start(&run);

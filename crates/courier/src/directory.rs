@@ -1,10 +1,10 @@
 //! Recipients at the directory: what RCPT is answered (S5), and who owns an account now.
 
-use crate::metrics::Metrics;
 use chasqui_base::{EmailAddress, StartError};
 use chasqui_directory::{AccountState, DirectoryClient, DirectoryUnavailable, LookUp, Node, Target};
 use chasqui_smtp::{Recipient, Reply};
-use std::{sync::Arc, time::Instant};
+use prometheus_client::metrics::histogram::Histogram;
+use std::{pin::Pin, sync::Arc, time::Instant};
 
 const UNKNOWN: Reply = Reply::fixed(550, (5, 1, 1), "No such user here");
 const NOT_OURS: Reply = Reply::fixed(550, (5, 7, 1), "Relaying refused: not a domain of ours");
@@ -14,27 +14,53 @@ const CLOSED: Reply = Reply::fixed(550, (5, 2, 1), "The mailbox is closed");
 const OVER_QUOTA: Reply = Reply::fixed(452, (4, 2, 2), "The mailbox is full");
 const NO_DIRECTORY: Reply = Reply::fixed(451, (4, 4, 3), "No directory server answers, try again soon");
 
-/// Who answers look-ups.
+/// What look-ups are asked of: the directory servers, or a table in tests.
+pub trait Source: Send + Sync + 'static {
+    /// Who receives mail for this address?
+    fn look_up<'a>(
+        &'a self,
+        address: &'a EmailAddress,
+    ) -> Pin<Box<dyn Future<Output = Result<LookUp, DirectoryUnavailable>> + Send + 'a>>;
+
+    /// Takes over rotated keys (S5c).
+    fn reload(&self) -> Pin<Box<dyn Future<Output = Result<(), StartError>> + Send + '_>>;
+}
+
+impl Source for DirectoryClient {
+    fn look_up<'a>(
+        &'a self,
+        address: &'a EmailAddress,
+    ) -> Pin<Box<dyn Future<Output = Result<LookUp, DirectoryUnavailable>> + Send + 'a>> {
+        Box::pin(Self::look_up(self, address))
+    }
+
+    fn reload(&self) -> Pin<Box<dyn Future<Output = Result<(), StartError>> + Send + '_>> {
+        Box::pin(Self::reload(self))
+    }
+}
+
+/// Look-ups of recipients, timed.
 #[derive(Clone)]
-pub(crate) enum Directory {
-    /// The directory servers.
-    Servers(DirectoryClient),
-    /// A table, for tests.
-    #[cfg(test)]
-    Table(Arc<std::sync::Mutex<crate::tests::Table>>),
+pub struct Directory {
+    source: Arc<dyn Source>,
+    look_up: Histogram,
 }
 
 /// An account and the node that owns it.
 #[derive(Clone, Debug)]
-pub(crate) struct Owned {
+pub struct Owned {
+    /// The account.
     pub account: EmailAddress,
+    /// Its node.
     pub node: Arc<Node>,
 }
 
 /// Why a recipient is not accepted: the reply, and its name in the metrics.
 #[derive(Debug)]
-pub(crate) struct NotAccepted {
+pub struct NotAccepted {
+    /// What the client is told.
     pub reply: Reply,
+    /// The name.
     pub outcome: &'static str,
 }
 
@@ -43,22 +69,22 @@ const fn refused<T>(reply: Reply, outcome: &'static str) -> Result<T, NotAccepte
 }
 
 impl Directory {
+    /// Asks `source`, and notes in `look_up` how many seconds each answer took.
+    pub fn new(source: Arc<dyn Source>, look_up: Histogram) -> Self {
+        Self { source, look_up }
+    }
+
     /// Takes over rotated keys (S5c).
-    pub(crate) async fn reload(&self) -> Result<(), StartError> {
-        match self {
-            Self::Servers(client) => client.reload().await,
-            #[cfg(test)]
-            Self::Table(_) => Ok(()),
-        }
+    pub async fn reload(&self) -> Result<(), StartError> {
+        self.source.reload().await
     }
 
     /// The accounts that a RCPT stands for. An address that expands to several is accepted when one of them can take mail now;
     /// those over quota among them are kept, since they may have room when the message is retried.
-    pub(crate) async fn accounts(
+    pub async fn accounts(
         &self,
         recipient: &Recipient,
         postmaster: &EmailAddress,
-        metrics: &Metrics,
     ) -> Result<Vec<Owned>, NotAccepted> {
         let address = match recipient {
             Recipient::Postmaster => postmaster.clone(),
@@ -68,10 +94,10 @@ impl Directory {
                 Err(_) => return refused(NOT_OURS, "not_ours"),
             },
         };
-        let found = match self.timed(&address, metrics).await {
+        let found = match self.look_up(&address).await {
             // RFC 5321 §4.5.1: postmaster is accepted for every domain that we serve.
             Ok(LookUp::Unknown) if address.local() == "postmaster" && address != *postmaster => {
-                self.timed(postmaster, metrics).await
+                self.look_up(postmaster).await
             }
             found => found,
         };
@@ -79,12 +105,8 @@ impl Directory {
     }
 
     /// The accounts that an accepted recipient stands for now; quota is left to the node.
-    pub(crate) async fn owners(
-        &self,
-        address: &EmailAddress,
-        metrics: &Metrics,
-    ) -> Result<Vec<Owned>, NotAccepted> {
-        match self.timed(address, metrics).await {
+    pub async fn owners(&self, address: &EmailAddress) -> Result<Vec<Owned>, NotAccepted> {
+        match self.look_up(address).await {
             Ok(LookUp::Found(mut targets)) => {
                 for target in &mut targets {
                     if let Target::Account(record) = target {
@@ -97,21 +119,12 @@ impl Directory {
         }
     }
 
-    async fn timed(&self, address: &EmailAddress, metrics: &Metrics) -> Result<LookUp, DirectoryUnavailable> {
+    /// Who receives mail for this address, as the directory says it?
+    pub async fn look_up(&self, address: &EmailAddress) -> Result<LookUp, DirectoryUnavailable> {
         let started = Instant::now();
-        let found = self.look_up(address).await;
-        metrics.look_up.observe(started.elapsed().as_secs_f64());
+        let found = self.source.look_up(address).await;
+        self.look_up.observe(started.elapsed().as_secs_f64());
         found
-    }
-
-    async fn look_up(&self, address: &EmailAddress) -> Result<LookUp, DirectoryUnavailable> {
-        match self {
-            Self::Servers(client) => client.look_up(address).await,
-            #[cfg(test)]
-            Self::Table(table) => {
-                table.lock().ok().and_then(|table| table.get(address)).ok_or(DirectoryUnavailable)
-            }
-        }
     }
 }
 

@@ -5,14 +5,14 @@ use crate::received;
 use chasqui_base::DeliveryId;
 use std::{
     fs::{File, OpenOptions},
-    io::{self, Write as _},
+    io::{self, Read as _, Seek as _, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 /// Grows by [`Incoming::push`]; when [`Incoming::is_full`], [`Incoming::spill`] makes room.
-pub(crate) struct Incoming {
+pub struct Incoming {
     memory: Vec<u8>,
     /// Octets that stay in memory.
     most: usize,
@@ -27,7 +27,8 @@ struct Spilled {
 }
 
 /// Removes the file unless it was moved elsewhere.
-pub(crate) struct Unlink(PathBuf);
+#[derive(Debug)]
+pub struct Unlink(PathBuf);
 
 impl Drop for Unlink {
     fn drop(&mut self) {
@@ -38,7 +39,7 @@ impl Drop for Unlink {
 
 impl Incoming {
     /// `expected` is the size that the client announced, a hint.
-    pub(crate) fn new(most: usize, expected: Option<u64>) -> Self {
+    pub fn new(most: usize, expected: Option<u64>) -> Self {
         let expected = expected.and_then(|size| usize::try_from(size).ok()).unwrap_or(8 * 1024);
         Self {
             memory: Vec::with_capacity(expected.saturating_add(512).min(most)),
@@ -49,17 +50,18 @@ impl Incoming {
         }
     }
 
-    pub(crate) fn push(&mut self, text: &[u8]) {
+    /// Takes the next part of the message.
+    pub fn push(&mut self, text: &[u8]) {
         self.memory.extend_from_slice(text);
     }
 
     /// More is in memory than should be.
-    pub(crate) fn is_full(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         self.memory.len() >= self.most
     }
 
     /// Moves what is in memory to the file, which is made in `folder`.
-    pub(crate) async fn spill(&mut self, folder: &Path, id: DeliveryId) -> io::Result<()> {
+    pub async fn spill(&mut self, folder: &Path, id: DeliveryId) -> io::Result<()> {
         if self.spilled.is_none() {
             // The header, or as much of it as one could want for counting, is in the first part.
             self.received_lines = Some(received::count(&self.memory));
@@ -87,12 +89,12 @@ impl Incoming {
     }
 
     /// `Received` lines in the header.
-    pub(crate) fn received_lines(&self) -> usize {
+    pub fn received_lines(&self) -> usize {
         self.received_lines.unwrap_or_else(|| received::count(&self.memory))
     }
 
     /// The message is complete.
-    pub(crate) async fn finish(mut self, folder: &Path, id: DeliveryId) -> io::Result<Content> {
+    pub async fn finish(mut self, folder: &Path, id: DeliveryId) -> io::Result<Content> {
         if self.spilled.is_none() {
             return Ok(Content::Memory(self.memory));
         }
@@ -104,23 +106,99 @@ impl Incoming {
     }
 }
 
-/// A complete message, with its `Received` line.
-pub(crate) enum Content {
+/// A complete message, with what was written above it here.
+#[derive(Debug)]
+pub enum Content {
+    /// Small.
     Memory(Vec<u8>),
-    /// In the spool's folder for incomplete things; removed when dropped.
+    /// In the folder for incomplete things; removed when dropped.
     Spilled {
+        /// The file.
         path: Unlink,
+        /// Its octets.
         length: u64,
     },
-    /// In the spool.
+    /// A part of a file: in the exchanger's spool or the relay's queue.
     Stored {
+        /// The file.
         path: PathBuf,
+        /// Where in the file the message begins.
+        offset: u64,
+        /// Octets of the message.
         length: u64,
     },
 }
 
+/// Octets that are read from a file at once.
+pub(crate) const BLOCK: usize = 128 * 1024;
+
+/// A content from its beginning, block by block; see [`Content::blocks`].
+pub struct Blocks<'a> {
+    content: &'a Content,
+    file: Option<File>,
+    block: Vec<u8>,
+    left: u64,
+}
+
+impl Blocks<'_> {
+    /// The next part, at most 128 KiB of a file; `None` at the end.
+    ///
+    /// # Errors
+    /// Also when the file is shorter than it was.
+    pub async fn next(&mut self) -> io::Result<Option<&[u8]>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let (path, offset) = match self.content {
+            Content::Memory(text) => {
+                self.left = 0;
+                return Ok(Some(text));
+            }
+            Content::Spilled { path, .. } => (path.0.as_path(), 0),
+            Content::Stored { path, offset, .. } => (path.as_path(), *offset),
+        };
+        let open = if self.file.is_none() { Some(path.to_owned()) } else { None };
+        let (file, mut block) = (self.file.take(), std::mem::take(&mut self.block));
+        let most = self.left.min(BLOCK as u64);
+        let (file, block) = blocking(move || {
+            let mut file = match (file, open) {
+                (Some(file), _) => file,
+                (None, path) => File::open(path.unwrap_or_default())?,
+            };
+            if file.stream_position()? < offset {
+                file.seek(io::SeekFrom::Start(offset))?;
+            }
+            block.clear();
+            (&file).take(most).read_to_end(&mut block)?;
+            Ok((file, block))
+        })
+        .await?;
+        if block.is_empty() {
+            // Who receives it was promised more, and sees the connection end inside the text.
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the message's file is shorter than it was",
+            ));
+        }
+        self.left -= block.len() as u64;
+        (self.file, self.block) = (Some(file), block);
+        Ok(Some(&self.block))
+    }
+}
+
 impl Content {
-    pub(crate) fn len(&self) -> u64 {
+    /// Reads it from its beginning. Any number of readers may read at once.
+    pub fn blocks(&self) -> Blocks<'_> {
+        Blocks { content: self, file: None, block: Vec::new(), left: self.len() }
+    }
+
+    /// Nothing at all is in it.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Octets.
+    pub fn len(&self) -> u64 {
         match self {
             Self::Memory(text) => text.len() as u64,
             Self::Spilled { length, .. } | Self::Stored { length, .. } => *length,
@@ -128,7 +206,7 @@ impl Content {
     }
 
     /// The file, unless it is in memory.
-    pub(crate) fn path(&self) -> Option<&Path> {
+    pub fn path(&self) -> Option<&Path> {
         match self {
             Self::Memory(_) => None,
             Self::Spilled { path, .. } => Some(&path.0),
@@ -138,17 +216,14 @@ impl Content {
 }
 
 /// Runs file work off the runtime's own threads.
-pub(crate) async fn blocking<T: Send + 'static>(
+pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
 /// Ends `work` with an error when it takes longer than `deadline`.
-pub(crate) async fn in_time<T>(
-    deadline: Duration,
-    work: impl Future<Output = io::Result<T>>,
-) -> io::Result<T> {
+pub async fn in_time<T>(deadline: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     tokio::time::timeout(deadline, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 

@@ -12,7 +12,7 @@
 //! once. When it answers again, whoever listens to [`Nodes::new`]'s channel is told.
 
 use crate::{
-    config,
+    config::Delivery,
     content::Content,
     link::{Dial, Envelope, Link, LinkError},
     metrics::Metrics,
@@ -33,7 +33,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 /// What became of one recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub enum Outcome {
     /// On the node's disk.
     Stored(Reply),
     /// The node will never take it.
@@ -44,7 +44,7 @@ pub(crate) enum Outcome {
 
 /// Why not now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cause {
+pub enum Cause {
     /// The node cannot be reached, or nobody knows which it is. It does not have the message.
     Unreachable,
     /// The node may or may not have the message.
@@ -73,9 +73,10 @@ impl Outcome {
     }
 }
 
-pub(crate) struct Nodes {
+/// The pools of all nodes.
+pub struct Nodes {
     pools: Mutex<HashMap<String, Arc<Pool>>>,
-    settings: config::Delivery,
+    settings: Delivery,
     hostname: String,
     tls: Option<RoleTls>,
     metrics: Metrics,
@@ -101,8 +102,8 @@ struct Health {
 
 impl Nodes {
     /// `recovered` is told the name of each node that answers again.
-    pub(crate) fn new(
-        settings: config::Delivery,
+    pub fn new(
+        settings: Delivery,
         hostname: String,
         tls: Option<RoleTls>,
         metrics: Metrics,
@@ -112,7 +113,7 @@ impl Nodes {
     }
 
     /// Delivers one message to accounts of one node, and says for each what became of it, in their order.
-    pub(crate) async fn deliver(
+    pub async fn deliver(
         &self,
         node: &Node,
         envelope: &Envelope,
@@ -141,7 +142,7 @@ impl Nodes {
     }
 
     /// Dials the node when its back-off is over, so that its recovery is noticed without waiting for a message.
-    pub(crate) async fn probe(&self, name: &str) {
+    pub async fn probe(&self, name: &str) {
         let Some(pool) = self.pools().get(name).cloned() else { return };
         if pool.health().until.is_some_and(|until| until <= Instant::now())
             && !pool.probed.swap(true, Ordering::Relaxed)
@@ -156,7 +157,7 @@ impl Nodes {
     }
 
     /// Closes connections that nobody used for a while.
-    pub(crate) async fn close_idle(&self) {
+    pub async fn close_idle(&self) {
         let limit = self.settings.idle_timeout.get();
         let pools: Vec<_> = self.pools().values().cloned().collect();
         for pool in pools {
@@ -171,7 +172,7 @@ impl Nodes {
     }
 
     /// Closes every idle connection.
-    pub(crate) async fn close(&self) {
+    pub async fn close(&self) {
         let links: Vec<_> =
             self.pools().values().flat_map(|pool| std::mem::take(&mut *pool.idle())).collect();
         for link in links {

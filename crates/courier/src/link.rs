@@ -11,7 +11,7 @@ use chasqui_smtp::{
     ReversePath,
 };
 use std::{
-    io::{self, Read as _},
+    io,
     time::{Duration, Instant},
 };
 use tokio::io::AsyncWriteExt as _;
@@ -19,39 +19,45 @@ use tokio::io::AsyncWriteExt as _;
 /// Up to this size commands and text are written together; above it the text is not copied once more.
 const ONE_WRITE: u64 = 64 * 1024;
 
-/// Octets that are read from a file and written to the node at once.
-const BLOCK: usize = 128 * 1024;
-
 /// Recipients of one LMTP transaction. More go in further ones: the replies to pipelined RCPTs must fit into the socket's
 /// buffers while the text is still being written, or both ends would wait for each other (RFC 2920 §3.1).
 const RECIPIENTS: usize = 500;
 
 /// Everything about a message but its text and its recipients.
 #[derive(Clone, Debug)]
-pub(crate) struct Envelope {
+pub struct Envelope {
     /// One for the message and for every retry of it.
     pub id: DeliveryId,
+    /// Where bounces go.
     pub reverse_path: ReversePath,
+    /// SMTPUTF8 is needed (RFC 6531).
     pub smtputf8: bool,
+    /// The text may have octets above 127 (RFC 6152).
     pub eight_bit_mime: bool,
 }
 
 /// Why a connection cannot be made or used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum LinkError {
+pub enum LinkError {
+    /// The connection failed.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// The handshake failed, or the other end is not a storage node.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Not LMTP, or not enough of it.
     #[error(transparent)]
     Protocol(#[from] ClientError),
+    /// The node ended the connection.
     #[error("the node closed the connection")]
     Closed,
-    #[error("{0} is not on this host, and the exchanger has no certificate: set [tls]")]
+    /// No certificate of ours for a node elsewhere.
+    #[error("{0} is not on this host, and this role has no certificate: set [tls]")]
     NeedsTls(Endpoint),
 }
 
-pub(crate) struct Link {
+/// One connection.
+pub struct Link {
     stream: Stream,
     client: ClientSession,
     input: Vec<u8>,
@@ -60,16 +66,20 @@ pub(crate) struct Link {
 }
 
 /// Where and how to connect.
-pub(crate) struct Dial<'a> {
+pub struct Dial<'a> {
+    /// The node's LMTP service.
     pub endpoint: &'a Endpoint,
+    /// Our certificate; without it only what is on this host is reached.
     pub tls: Option<&'a RoleTls>,
+    /// Our name in LHLO.
     pub hostname: &'a str,
+    /// For all of connection, handshake and greeting.
     pub timeout: Duration,
 }
 
 impl Link {
     /// Connects, and greets and is greeted.
-    pub(crate) async fn connect(dial: Dial<'_>) -> Result<Self, LinkError> {
+    pub async fn connect(dial: Dial<'_>) -> Result<Self, LinkError> {
         let connecting = async {
             let mut stream = dial.endpoint.connect(dial.timeout).await?;
             match dial.tls {
@@ -91,7 +101,7 @@ impl Link {
 
     /// Delivers to `accounts`. For each the final reply, or none where the connection failed before it came; then the error says
     /// why. After an error the connection must be dropped.
-    pub(crate) async fn deliver(
+    pub async fn deliver(
         &mut self,
         envelope: &Envelope,
         accounts: &[&EmailAddress],
@@ -142,13 +152,13 @@ impl Link {
             }
             Content::Memory(text) => {
                 self.write(&out, deadline).await?;
-                for block in text.chunks(BLOCK) {
+                for block in text.chunks(crate::content::BLOCK) {
                     self.write(block, deadline).await?;
                 }
             }
             Content::Spilled { .. } | Content::Stored { .. } => {
                 self.write(&out, deadline).await?;
-                Box::pin(self.write_file(content, size, deadline)).await?;
+                Box::pin(self.write_file(content, deadline)).await?;
             }
         }
         in_time(deadline, self.stream.flush()).await?;
@@ -161,28 +171,10 @@ impl Link {
         in_time(deadline, self.stream.write_all(octets)).await
     }
 
-    async fn write_file(&mut self, content: &Content, size: u64, deadline: Duration) -> io::Result<()> {
-        let Some(path) = content.path() else { return Ok(()) };
-        let path = path.to_owned();
-        let mut file = crate::content::blocking(move || std::fs::File::open(path)).await?;
-        let mut block = Vec::new();
-        let mut left = size;
-        while left > 0 {
-            (file, block) = crate::content::blocking(move || {
-                block.clear();
-                (&file).take(left.min(BLOCK as u64)).read_to_end(&mut block)?;
-                Ok((file, block))
-            })
-            .await?;
-            if block.is_empty() {
-                // The node was promised more: it will see the connection end inside the text.
-                return Err(io::Error::new(
-                    io::ErrorKind::UnexpectedEof,
-                    "the spooled message is shorter than it was",
-                ));
-            }
-            left -= block.len() as u64;
-            self.write(&block, deadline).await?;
+    async fn write_file(&mut self, content: &Content, deadline: Duration) -> io::Result<()> {
+        let mut blocks = content.blocks();
+        while let Some(block) = blocks.next().await? {
+            in_time(deadline, self.stream.write_all(block)).await?;
         }
         Ok(())
     }
@@ -208,7 +200,7 @@ impl Link {
 
     /// Whether an idle connection is still silent: a node that ends it says 421 or closes. What is noticed here was certainly
     /// not sent, and so leaves no doubt about a message.
-    pub(crate) async fn is_alive(&mut self) -> bool {
+    pub async fn is_alive(&mut self) -> bool {
         tokio::select! {
             biased;
             _ = self.stream.read_more(&mut self.input, 1024) => false,
@@ -217,7 +209,7 @@ impl Link {
     }
 
     /// Says goodbye; the node need not answer.
-    pub(crate) async fn quit(mut self) {
+    pub async fn quit(mut self) {
         let _ = in_time(Duration::from_secs(1), async {
             self.stream.write_all(b"QUIT\r\n").await?;
             self.stream.shutdown().await

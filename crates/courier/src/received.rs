@@ -5,24 +5,31 @@ use chrono::{DateTime, Utc};
 use std::{fmt::Write as _, net::IpAddr};
 
 /// What a `Received` line tells.
-pub(crate) struct Trace<'a> {
+pub struct Trace<'a> {
+    /// What the client called itself.
     pub hello: &'a str,
+    /// Where it connected from.
     pub address: IpAddr,
+    /// Our name.
     pub hostname: &'a str,
+    /// It said EHLO.
     pub extended: bool,
+    /// The transaction has SMTPUTF8.
     pub smtputf8: bool,
     /// Version and cipher suite.
     pub tls: Option<&'a (String, String)>,
+    /// Under which the message is known here.
     pub id: DeliveryId,
     /// The only recipient, as the client wrote it. With several, naming one would tell it of the others (§4.4).
     pub only_recipient: Option<&'a str>,
+    /// Now.
     pub at: DateTime<Utc>,
 }
 
 impl Trace<'_> {
     /// The whole header field with its CR LF. `hello` and `only_recipient` have passed the grammar of the smtp crate, so
     /// neither can break out of the line.
-    pub(crate) fn line(&self) -> String {
+    pub fn line(&self) -> String {
         let mut line = String::with_capacity(384);
         // Writing to a String cannot fail.
         let _ = match self.address.to_canonical() {
@@ -54,7 +61,7 @@ impl Trace<'_> {
 }
 
 /// The number of `Received` fields in the header at the front of `text`.
-pub(crate) fn count(text: &[u8]) -> usize {
+pub fn count(text: &[u8]) -> usize {
     const NAME: &[u8] = b"received:";
     let mut found = 0;
     let mut rest = text;
