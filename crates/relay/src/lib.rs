@@ -1,1 +1,18 @@
-//! x
+//! The relay: submission from users, a durable queue, delivery to the internet and to our own mailboxes (S1, S7, S11).
+//!
+//! ```text
+//! user ──465, 587──▶ submission ──▶ sign ──▶ queue (one file a message, synced) ──▶ 250
+//! roles ──inside──▶                              │  due, one job a destination
+//!                                                ▼
+//!                           delivery ──▶ route ──▶ tls ──▶ the next hop, or the storage node by LMTP
+//!                                                │
+//!                                                └──▶ notice: delayed, failed, delivered (RFC 3464)
+//! ```
+//!
+//! - [`config`]: the configuration file.
+//! - [`message`], [`fate`]: the vocabulary: what is queued, and what became of it.
+//! - `service`: what is opened, served and reloaded.
+
+pub mod config;
+pub mod fate;
+pub mod message;
