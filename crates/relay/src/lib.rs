@@ -10,9 +10,10 @@
 //! ```
 //!
 //! - [`config`]: the configuration file.
-//! - [`message`], [`fate`]: the vocabulary: what is queued, and what became of it.
+//! - [`message`], [`fate`], [`carrier`]: the vocabulary: what is queued, what became of it, and who carries it.
 //! - `service`: what is opened, served and reloaded.
 
+pub mod carrier;
 pub mod config;
 pub mod fate;
 pub mod message;
