@@ -29,6 +29,7 @@ use std::process::ExitCode;
 use chasqui_directory::DirectoryService;
 use chasqui_mx::MxService;
 use chasqui_proxy::ProxyService;
+use chasqui_relay::RelayService;
 use chasqui_storage::StorageService;
 use clap::Parser;
 
@@ -77,6 +78,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Mx(arguments) => system::runtime()?.block_on(run::run::<MxService>(arguments)),
         Command::Storage(arguments) => system::runtime()?.block_on(run::run::<StorageService>(arguments)),
         Command::Proxy(arguments) => system::runtime()?.block_on(run::run::<ProxyService>(arguments)),
+        Command::Relay(arguments) => system::runtime()?.block_on(run::run::<RelayService>(arguments)),
         Command::Domain(command) => system::runtime()?.block_on(admin::domain(command)),
         Command::User(command) => system::runtime()?.block_on(admin::user(command)),
         Command::Alias(command) => system::runtime()?.block_on(admin::alias(command)),

@@ -7,6 +7,7 @@ use chasqui_base::service::{RoleService, StartError};
 use chasqui_directory::DirectoryService;
 use chasqui_mx::MxService;
 use chasqui_proxy::ProxyService;
+use chasqui_relay::RelayService;
 use chasqui_storage::StorageService;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -67,6 +68,16 @@ impl Role for ProxyService {
     }
 }
 
+impl Role for RelayService {
+    fn metrics(config: &Self::Config) -> Option<&ListenAddress> {
+        config.metrics.as_ref()
+    }
+
+    fn check(config: &Self::Config) -> Result<(), StartError> {
+        config.check()
+    }
+}
+
 /// Evaluates an expression with a type parameter bound to the service of a [`crate::cli::RoleName`].
 macro_rules! with_role {
     ($name:expr, $role:ident => $body:expr) => {
@@ -85,6 +96,10 @@ macro_rules! with_role {
             }
             $crate::cli::RoleName::Proxy => {
                 type $role = chasqui_proxy::ProxyService;
+                $body
+            }
+            $crate::cli::RoleName::Relay => {
+                type $role = chasqui_relay::RelayService;
                 $body
             }
         }

@@ -17,3 +17,7 @@ pub mod carrier;
 pub mod config;
 pub mod fate;
 pub mod message;
+mod service;
+
+pub use config::Config;
+pub use service::RelayService;

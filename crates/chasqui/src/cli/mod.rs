@@ -32,7 +32,7 @@ Exit codes:
 /// Chasqui is a mail platform: each mailbox is owned by one storage node, which every other role
 /// finds through an in-memory directory.
 ///
-/// The roles (directory, mx, storage, proxy) are started from one configuration file each. The
+/// The roles (directory, mx, storage, proxy, relay) are started from one configuration file each. The
 /// demo runs a whole site of them on this machine. The other commands are the operator's.
 #[derive(Parser, Debug)]
 #[command(name = "chasqui", version, propagate_version = true, after_help = EXIT_CODES, max_term_width = 100)]
@@ -70,6 +70,11 @@ pub enum Command {
     /// It is what mail programs connect to. It checks the password at the directory, connects to
     /// the storage node that owns the mailbox, and from then on passes bytes.
     Proxy(RoleArguments),
+    /// Run a relay.
+    ///
+    /// It takes mail from users who have logged in, signs it, keeps it in a durable queue and delivers
+    /// it: to other sites by SMTP, to the site's own mailboxes by LMTP.
+    Relay(RoleArguments),
     /// Manage the domains that this site receives mail for.
     #[command(subcommand)]
     Domain(DomainCommand),
@@ -147,4 +152,6 @@ pub enum RoleName {
     Storage,
     /// The proxy.
     Proxy,
+    /// The relay.
+    Relay,
 }
