@@ -146,7 +146,7 @@ fn place(text: &mut String, center: &Center) {
     };
     let _ = writeln!(
         text,
-        "\n{machines}, {} guests; {} kept free for webmail and relay.\n{}; {} storage controllers. Power: {} W{budget}.",
+        "\n{machines}, {} guests; {} kept free for the webmail.\n{}; {} storage controllers. Power: {} W{budget}.",
         center.rack.guests(),
         center.kept_free.text(),
         edges.join(", "),
@@ -192,7 +192,7 @@ fn domains(text: &mut String, demand: &Demand, fleet: &Fleet) {
         let kinds = fleet.datacenters.iter().flat_map(|center| &center.kinds);
         kinds.filter(|kind| kind.roles.iter().any(|has| has.to_string() == role)).map(|kind| kind.count).sum()
     };
-    let roles = ["mx", "reverse-proxy", "http", "proxy", "storage", "ldap"];
+    let roles = ["mx", "relay", "reverse-proxy", "http", "proxy", "storage", "ldap"];
     let servers: Vec<String> = roles.map(|role| format!("{} {role}", count(role))).to_vec();
     for (name, users) in demand.domains() {
         table.add_row([name, thousands(users.into()), servers.join(", ")]);

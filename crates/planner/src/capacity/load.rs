@@ -10,6 +10,8 @@ use crate::demand::Demand;
 const GIB: u64 = 1 << 30;
 /// Memory of a guest's system beside its role: an assumption.
 const SYSTEM: f64 = 512.0 * 1_048_576.0;
+/// Memory of ClamAV with its signatures and of SpamAssassin's workers, beside each exchanger: an assumption.
+const FILTERS: f64 = 2.5 * 1_073_741_824.0;
 /// Seconds that a sender stays connected: an assumption, for the exchangers' memory.
 const SMTP_SECONDS: f64 = 10.0;
 
@@ -93,7 +95,13 @@ pub fn measured(demand: &Demand, figures: &Measured, users: u64) -> Vec<Tier> {
     let session = figures.each("storage_session_tls") + figures.each("storage_session_idle");
 
     vec![
-        tier(TierName::Mx, exchange, connections, start("mx"), text(&mx) + &passed(mail, "proxy_tls")),
+        tier(
+            TierName::Mx,
+            exchange,
+            connections,
+            start("mx") + FILTERS,
+            text(&mx) + &passed(mail, "proxy_tls") + "; 2.5 GB a server for ClamAV and SpamAssassin, assumed",
+        ),
         Tier {
             source: Source::Assumed,
             ..tier(

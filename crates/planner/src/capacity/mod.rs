@@ -359,7 +359,7 @@ fn notes(demand: &Demand) -> Vec<String> {
             .into(),
     );
     notes.push(
-        "The webmail and the outbound relay do not exist yet: their capacity is kept free on the blades, and the site has no host for them."
+        "The webmail does not exist yet: its capacity is kept free on the blades, and the site has no host for it."
             .into(),
     );
     if demand.model == Model::Measured {

@@ -75,7 +75,7 @@ impl Rule {
     }
 }
 
-/// The tiers that the paper's sum counts. Its `exim` is both directions of SMTP: we give half to the exchangers and keep half for the relay.
+/// The tiers that the paper's sum counts. Its `exim` is both directions of SMTP: we give half to the exchangers and half to the relays.
 pub fn tiers(users: u64) -> Vec<Tier> {
     let half = |name, rest: bool| {
         let both = SMTP.tier(name, users);

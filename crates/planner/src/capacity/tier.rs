@@ -90,13 +90,14 @@ impl TierName {
         }
     }
 
-    /// The role of its hosts. The webmail and the relay have none yet: capacity is kept free for them.
+    /// The role of its hosts. The webmail has none yet: capacity is kept free for it.
     pub const fn role(self) -> Option<Role> {
         Some(match self {
-            Self::Webmail | Self::Relay => return None,
+            Self::Webmail => return None,
             Self::ReverseProxy => Role::ReverseProxy,
             Self::Http => Role::Http,
             Self::Mx => Role::Mx,
+            Self::Relay => Role::Relay,
             Self::Storage => Role::Storage,
             Self::Ldap => Role::Ldap,
             Self::Proxy => Role::Proxy,

@@ -59,12 +59,16 @@ const fn draft(name: &'static str, about: &'static str, tiers: &'static [TierNam
     Draft { name, about, tiers, row, least: 1, count: 2 }
 }
 
-const LAYERED: [Draft; 13] = [
+/// Apart from the exchangers in small sites too (S1).
+const RELAYS: &str = "Relays: the users' mail, and what leaves (S1, S11)";
+
+const LAYERED: [Draft; 14] = [
     draft("facade", "The façade, layer 4 (E4)", &[TierName::Facade], 10),
     Draft { count: 3, ..draft("ns", "Authoritative DNS, layer 1 (E1)", &[TierName::Dns], 11) },
     draft("directory", "Directory servers (S5)", &[TierName::Directory], 12),
     draft("mx", "Mail exchangers (S7)", &[TierName::Mx], 13),
     draft("proxy", "IMAP and POP3 proxies (S9)", &[TierName::Proxy], 14),
+    draft("relay", RELAYS, &[TierName::Relay], 15),
     draft("storage", "Storage nodes, layer 9 (S4, E9)", &[TierName::Storage], 30),
     draft("reverse", "Reverse proxies, layer 5 (E5)", &[TierName::ReverseProxy], 16),
     draft("http", "Static content and redirects, layer 6 (E6)", &[TierName::Http], 17),
@@ -79,7 +83,7 @@ const LAYERED: [Draft; 13] = [
     draft("backup", "Backups (E16)", &[TierName::Backup], 40),
 ];
 
-const COMPACT: [Draft; 7] = [
+const COMPACT: [Draft; 8] = [
     draft("facade", "The façade, layer 4 (E4)", &[TierName::Facade], 10),
     Draft { count: 3, ..draft("ns", "Authoritative DNS, layer 1 (E1)", &[TierName::Dns], 11) },
     draft(
@@ -88,6 +92,7 @@ const COMPACT: [Draft; 7] = [
         &[TierName::Directory, TierName::Mx, TierName::Proxy],
         12,
     ),
+    draft("relay", RELAYS, &[TierName::Relay], 15),
     draft("storage", "Storage nodes, layer 9 (S4, E9)", &[TierName::Storage], 30),
     draft(
         "web",
@@ -210,6 +215,10 @@ fn disk(demand: &Demand, draft: &Draft, tiers: &[Tier]) -> ByteSize {
         let kept =
             u128::from(demand.users) * u128::from(demand.messages_per_day) * 180 * 1_000 / u128::from(GB);
         size += u64::try_from(kept).unwrap_or(u64::MAX).clamp(16, 2_000) * GB;
+    }
+    if has(TierName::Relay) {
+        // What waits for other sites, for days if need be: an assumption.
+        size += 48 * GB;
     }
     if has(TierName::Monitoring) {
         size += 64 * GB;

@@ -54,7 +54,7 @@ pub struct Center {
     pub disks: Disks,
     /// Firewalls and routers.
     pub edges: Vec<Edge>,
-    /// What is kept free for the webmail and the relay.
+    /// What is kept free for the webmail.
     pub kept_free: Sum,
     /// Watts of all machines and drives.
     pub power: u64,

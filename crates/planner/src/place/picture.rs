@@ -14,9 +14,9 @@ const INNER: f64 = WIDTH - 2.0 * MARGIN;
 const BAR: f64 = 22.0;
 const BLADE: f64 = 24.0;
 /// A colour for each kind, in the order of the kinds; dark enough for the white text on them.
-const COLOURS: [&str; 13] = [
+const COLOURS: [&str; 14] = [
     "#1b6ca8", "#7a4b9a", "#1f7a4d", "#b3402a", "#8a6100", "#35506b", "#a83279", "#4f7a28", "#5a4fcf",
-    "#94461c", "#4a6572", "#6b705c", "#2f4858",
+    "#94461c", "#4a6572", "#6b705c", "#2f4858", "#8c2f55",
 ];
 
 /// The picture.

@@ -103,7 +103,7 @@ impl Text<'_> {
         for center in &fleet.datacenters {
             let free = center.kept_free;
             self.comment(&format!(
-                "On the blades of {} {} stay free for the webmail and the outbound relay, which have no hosts yet.",
+                "On the blades of {} {} stay free for the webmail, which has no hosts yet.",
                 center.name,
                 free.text(),
             ));
@@ -353,9 +353,10 @@ impl Text<'_> {
             .flat_map(|domain| ["autoconfig", "mta-sts"].map(|name| format!("{name}.{domain}")));
         let web: Vec<String> = [main.clone(), format!("www.{main}")].into_iter().chain(others).collect();
         let mailbox = vec![format!("imap.{main}"), format!("pop.{main}")];
-        let entries: [(&str, Role, Vec<String>, &str, u32); 3] = [
+        let entries: [(&str, Role, Vec<String>, &str, u32); 4] = [
             ("smtp", Role::Mx, vec![format!("mx.{main}")], "[25]", 8),
             ("mailbox", Role::Proxy, mailbox, "[143, 993, 110, 995]", 9),
+            ("submission", Role::Relay, vec![format!("smtp.{main}")], "[465, 587]", 14),
             ("web", Role::ReverseProxy, web, "[80, 443]", 10),
         ];
         let quoted_list =
@@ -391,6 +392,7 @@ impl Text<'_> {
                 (0..servers).map(|i| a.public((i % prefixes) as usize, 11 + (i / prefixes) as u32)).collect();
             self.line(format!("at.{} = {{ public = [{}] }} # replace", center.name, quoted_list(&public)));
         }
+        self.outbound(fleet, &main);
         self.line(format!("\n[dns]\ncontact = \"hostmaster@{main}\""));
         if self.several {
             self.blank();
@@ -402,6 +404,19 @@ impl Text<'_> {
                 fleet.datacenters.first().map(|center| center.name.as_str()).unwrap_or_default()
             ));
         }
+    }
+
+    fn outbound(&mut self, fleet: &Fleet, main: &str) {
+        self.section("How mail leaves, and what judges the mail that comes");
+        self.comment("The relays take these addresses in turn. The provider must give each of them the name in reverse.");
+        self.line(format!("[outbound]\nname = \"out.{main}\""));
+        for (number, center) in fleet.datacenters.iter().enumerate() {
+            let a = self.addresses(number, center);
+            let addresses = (0..a.public_prefixes().len().min(2)).map(|prefix| quoted(&a.public(prefix, 7)));
+            let addresses: Vec<String> = addresses.collect();
+            self.line(format!("at.{} = [{}] # replace", center.name, addresses.join(", ")));
+        }
+        self.line("\n[filters]\nclamav = true\nspamassassin = true");
     }
 
     fn rest(&mut self, fleet: &Fleet) {

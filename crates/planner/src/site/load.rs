@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn the_sites_of_this_repository_are_read() {
-        assert_eq!(Site::parse(LAB, "lab").unwrap().hosts.len(), 23);
+        assert_eq!(Site::parse(LAB, "lab").unwrap().hosts.len(), 25);
         assert_eq!(Site::parse(SOLO, "solo").unwrap().name, "solo");
     }
 
@@ -216,7 +216,7 @@ mod tests {
                 "networks.public.kind: `pubic` is not known here; did you mean `public`?",
             ),
             (
-                "\"storage\", \"proxy\"]",
+                "\"storage\", \"proxy\", \"relay\"]",
                 "\"storge\", \"proxy\"]",
                 "hosts.correo.roles[2]: `storge` is not known here; did you mean `storage`?",
             ),

@@ -121,7 +121,7 @@ impl Network {
 
 impl Role {
     /// Every role, in the order of the way of a connection through the site.
-    pub const ALL: [Role; 19] = [
+    pub const ALL: [Role; 20] = [
         Role::Firewall,
         Role::Router,
         Role::Vpn,
@@ -132,6 +132,7 @@ impl Role {
         Role::Http,
         Role::Mx,
         Role::Proxy,
+        Role::Relay,
         Role::Directory,
         Role::Storage,
         Role::Database,
@@ -150,6 +151,7 @@ impl Role {
             Role::Mx => "mx",
             Role::Storage => "storage",
             Role::Proxy => "proxy",
+            Role::Relay => "relay",
             Role::Firewall => "firewall",
             Role::Router => "router",
             Role::Facade => "facade",

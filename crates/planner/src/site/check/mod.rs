@@ -13,6 +13,7 @@ mod links;
 mod machines;
 mod meshes;
 mod names;
+mod outbound;
 mod publish;
 mod redundancy;
 mod roles;
@@ -51,7 +52,7 @@ impl Document {
     }
 }
 
-const CHECKS: [fn(&Fleet<'_>, &mut Report); 15] = [
+const CHECKS: [fn(&Fleet<'_>, &mut Report); 16] = [
     addresses::check,
     bonds::check,
     capacity::check,
@@ -62,6 +63,7 @@ const CHECKS: [fn(&Fleet<'_>, &mut Report); 15] = [
     machines::check,
     meshes::check,
     names::check,
+    outbound::check,
     publish::check,
     redundancy::check,
     roles::check,

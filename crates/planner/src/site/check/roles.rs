@@ -8,7 +8,7 @@ use super::{Fleet, Report, count};
 /// Roles whose servers hold addresses together, which they can in one data centre only.
 const IN_EACH_DATACENTER: [Role; 4] = [Role::Firewall, Role::Router, Role::Facade, Role::StorageArray];
 /// Roles that a site with domains cannot do without.
-const MAIL_PATH: [Role; 4] = [Role::Mx, Role::Directory, Role::Storage, Role::Proxy];
+const MAIL_PATH: [Role; 5] = [Role::Mx, Role::Directory, Role::Storage, Role::Proxy, Role::Relay];
 /// Directory servers that clients can be told of.
 const MOST_DIRECTORIES: usize = 8;
 

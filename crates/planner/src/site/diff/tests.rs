@@ -107,7 +107,7 @@ fn a_new_guest_comes_after_the_array_and_its_machine_and_before_who_refers_to_it
 fn a_guest_is_rebuilt_with_the_system_of_its_machine() {
     let difference =
         between(LAB, &changed(LAB, "alerts = [\"guardia@", "retention = \"20d\"\nalerts = [\"guardia@"));
-    assert_eq!(difference.hosts.len(), 23);
+    assert_eq!(difference.hosts.len(), 25);
     for (guest, system) in [("web1", "blade1"), ("storage2", "blade4"), ("data3", "blade3")] {
         assert_eq!(wave_of(&difference, guest), wave_of(&difference, system), "{guest}");
     }
@@ -123,7 +123,7 @@ fn a_single_server_is_named_as_an_interruption() {
     );
     assert_eq!(difference.waves.len(), 1);
     let roles: Vec<Role> = difference.interruptions.iter().map(|i| i.role).collect();
-    assert_eq!(roles, [Role::Directory, Role::Mx, Role::Storage, Role::Proxy]);
+    assert_eq!(roles, [Role::Directory, Role::Mx, Role::Storage, Role::Proxy, Role::Relay]);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn by_chance(machines: usize, guests: &[(usize, u8, bool)]) -> Site {
             machine + 1
         ));
     }
-    let roles = ["mx", "proxy", "directory", "storage", "dns", "facade", "router", "log"];
+    let roles = ["mx", "proxy", "relay", "directory", "storage", "dns", "facade", "router", "log"];
     for (number, (machine, chosen, drain)) in guests.iter().enumerate() {
         let machine = machine % machines;
         let first = usize::from(*chosen) % roles.len();

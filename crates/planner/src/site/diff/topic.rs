@@ -46,6 +46,10 @@ pub enum Topic {
     Web,
     /// The servers of the mail path that it talks to.
     MailPath,
+    /// Under what name and from which addresses mail leaves.
+    Outbound,
+    /// What judges the mail that comes.
+    Filters,
     /// The members of the database cluster.
     Database,
     /// The LDAP providers.
@@ -84,6 +88,8 @@ impl Topic {
             Self::Zones => "DNS zones",
             Self::Web => "web servers",
             Self::MailPath => "mail path",
+            Self::Outbound => "outbound mail",
+            Self::Filters => "mail filters",
             Self::Database => "database cluster",
             Self::Ldap => "LDAP providers",
             Self::Arrays => "disk arrays",
@@ -151,7 +157,7 @@ impl<'a> Derived<'a> {
             .hosts_with(Role::Storage)
             .map(|(name, host)| (name, json!([site.service_address(host), host.drain])))
             .collect();
-        self.put(Topic::MailPath, "", json!([of(Role::Directory), nodes, of(Role::Mx), of(Role::Proxy)]));
+        self.put(Topic::MailPath, "", json!([of(Role::Directory), nodes, of(Role::Mx), of(Role::Proxy), of(Role::Relay)]));
         self.put(Topic::Database, "", json!([of(Role::Database), site.database]));
         self.put(Topic::Ldap, "", json!([of(Role::Ldap), site.ldap]));
         self.put(Topic::Logs, "", json!([of(Role::Log), site.log]));
@@ -171,8 +177,10 @@ impl<'a> Derived<'a> {
             .map(|(name, entry)| (name, json!([entry.names, entry.at, entry.tcp, entry.udp])))
             .collect();
         let servers = of(Role::Dns);
-        self.put(Topic::Zones, "", json!([site.domains, site.dns, published, servers]));
+        self.put(Topic::Zones, "", json!([site.domains, site.dns, published, servers, site.outbound, of(Role::Relay)]));
         self.put(Topic::Web, "", json!(site.domains));
+        self.put(Topic::Outbound, "", json!([site.outbound, site.dns.forwarders]));
+        self.put(Topic::Filters, "", json!([site.filters, site.dns.forwarders]));
     }
 
     /// What is the same for the hosts of a data centre.
@@ -209,7 +217,7 @@ impl<'a> Derived<'a> {
             .map(|(service, entry)| (service, json!(servers(entry.role))))
             .collect();
         let egress = site.datacenters.get(name).and_then(|datacenter| datacenter.egress);
-        self.put(Topic::Translation, name, json!([here, direct, egress]));
+        self.put(Topic::Translation, name, json!([here, direct, egress, site.outbound.at.get(name), servers(Role::Relay)]));
         let balanced: BTreeMap<&String, Value> = site
             .publish
             .iter()
@@ -252,7 +260,15 @@ impl<'a> Derived<'a> {
                     (Topic::Web, datacenter.clone())
                 }
                 Role::Http => (Topic::Web, String::new()),
-                Role::Mx | Role::Proxy | Role::Directory | Role::Storage => (Topic::MailPath, String::new()),
+                Role::Mx => {
+                    uses.push((Topic::Filters, String::new()));
+                    (Topic::MailPath, String::new())
+                }
+                Role::Relay => {
+                    uses.push((Topic::Outbound, String::new()));
+                    (Topic::MailPath, String::new())
+                }
+                Role::Proxy | Role::Directory | Role::Storage => (Topic::MailPath, String::new()),
                 Role::Database => (Topic::Database, String::new()),
                 Role::Ldap => (Topic::Ldap, String::new()),
                 Role::Backup => (Topic::Backups, "all".to_owned()),

@@ -58,6 +58,8 @@ pub struct Secrets {
     /// A folder of the keys with which DNS servers take zones from the primary, a file `VIEW.key` each, as `tsig-keygen` writes it (E1).
     /// Default `/etc/chasqui/secrets/dns`.
     pub dns: String,
+    /// A folder of the relays' DKIM keys, as `chasqui dkim rotate` makes them. Default `/etc/chasqui/secrets/dkim`.
+    pub dkim: String,
     /// A host's private WireGuard key. Default `/etc/chasqui/secrets/wireguard.key`.
     pub wireguard: String,
     /// A folder of CHAP secrets, a file `LUN` each with the user and the secret. Default `/etc/chasqui/secrets/chap`.
@@ -83,6 +85,7 @@ impl Default for Secrets {
             public_key: path("public/privkey.pem"),
             directory_keys: path("directory.keys"),
             dns: path("secrets/dns"),
+            dkim: path("secrets/dkim"),
             wireguard: path("secrets/wireguard.key"),
             chap: path("secrets/chap"),
             knock: path("secrets/knock"),

@@ -64,6 +64,8 @@ pub enum Role {
     Storage,
     /// IMAP and POP3 proxy (S9).
     Proxy,
+    /// Takes the users' mail and sends it out (S1, S11).
+    Relay,
     /// Packet filter between the internet and the site (E2).
     Firewall,
     /// Destination NAT to the façade (E3).

@@ -6,6 +6,7 @@
 
 mod access;
 mod host;
+mod mail;
 mod network;
 mod operation;
 mod place;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use access::*;
 pub use host::*;
+pub use mail::*;
 pub use network::*;
 pub use operation::*;
 pub use place::*;
@@ -86,7 +88,13 @@ pub struct Site {
     #[serde(default)]
     #[schemars(extend("propertyNames" = { "pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$" }))]
     pub publish: Table<Published>,
-    /// Public DNS (E1).
+    /// How mail leaves the site (S1, S11).
+    #[serde(default)]
+    pub outbound: Outbound,
+    /// What the exchangers' hosts run to judge mail (E14).
+    #[serde(default)]
+    pub filters: Filters,
+    /// Public DNS (E1), and whom the site's own look-ups ask.
     #[serde(default)]
     pub dns: Dns,
     /// The people who administer the site, and how they come in (E2).
@@ -117,7 +125,7 @@ pub struct Site {
     /// Further settings of the roles of the `chasqui` binary, laid over what derives from this file: `[settings.mx.limits]`.
     /// `chasqui config check` judges them.
     #[serde(default)]
-    #[schemars(extend("propertyNames" = { "pattern": "^(directory|mx|storage|proxy)$" }))]
+    #[schemars(extend("propertyNames" = { "pattern": "^(directory|mx|storage|proxy|relay)$" }))]
     pub settings: Table<serde_json::Map<String, serde_json::Value>>,
 }
 

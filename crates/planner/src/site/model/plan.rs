@@ -44,7 +44,11 @@ pub struct Domain {
     /// Where DMARC and TLS reports go. Default `postmaster@` the domain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reports: Option<String>,
-    /// Public halves of the DKIM keys: selector, and the record's text such as `v=DKIM1; k=ed25519; p=…` (RFC 6376 §3.6.1).
+    /// Further mechanisms of the SPF record for mail that others send for the domain, such as `include:_spf.example.net` (RFC 7208 §5).
+    /// Default none: the relays alone.
+    pub spf: Vec<String>,
+    /// Public halves of the DKIM keys: selector, and the record's text such as `v=DKIM1; k=ed25519; p=…` (RFC 6376 §3.6.1), as
+    /// `chasqui dkim show` prints it.
     pub dkim: Table<String>,
     /// What senders should do when TLS to us fails (RFC 8461 §3.2). Default `testing`.
     pub mta_sts: MtaSts,

@@ -62,7 +62,7 @@ pub enum Scheduler {
     Mh,
 }
 
-/// Public DNS (E1).
+/// Public DNS (E1), and whom the site's own look-ups ask.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Dns {
@@ -75,6 +75,9 @@ pub struct Dns {
     pub contact: Option<String>,
     /// Regions: clients from these networks are given the addresses of these data centres first.
     pub regions: Table<Region>,
+    /// Resolvers that the site's own ask, where look-ups may not go to the internet themselves. They must pass DNSSEC records on. Default
+    /// none: look-ups begin at the root servers.
+    pub forwarders: Vec<IpAddr>,
     /// Further records, as lines of a zone file, a zone each.
     #[schemars(extend("x-ref-keys" = "domains"))]
     pub records: Table<Vec<String>>,
@@ -87,6 +90,7 @@ impl Default for Dns {
             dnssec: true,
             contact: None,
             regions: Table::new(),
+            forwarders: Vec::new(),
             records: Table::new(),
         }
     }

@@ -28,6 +28,7 @@ pub(super) fn role(role: Role) -> &'static str {
         Role::Http => "#1d4ed8",
         Role::Mx => "#16a34a",
         Role::Proxy => "#65a30d",
+        Role::Relay => "#ca8a04",
         Role::Directory => "#0d9488",
         Role::Storage => "#14532d",
         Role::Database => "#7c3aed",

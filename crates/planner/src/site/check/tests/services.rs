@@ -255,3 +255,58 @@ fn names_are_written_as_they_are_looked_up() {
         ],
     );
 }
+
+#[test]
+fn mail_leaves_from_addresses_that_somebody_holds_under_a_name_that_leads_back() {
+    let addresses = "at.norte = [\"192.0.2.15\", \"198.51.100.15\"]";
+    trip(
+        LAB,
+        &[
+            (&[(addresses, "at.norte = []")], "error outbound.at.norte: it has no address"),
+            (
+                &[(addresses, "at.norte = [\"192.0.2.15\", \"192.0.2.15\"]")],
+                "error outbound.at.norte: 192.0.2.15 stands there twice",
+            ),
+            (
+                &[(addresses, "at.norte = [\"10.20.4.200\"]")],
+                "error outbound.at.norte: 10.20.4.200 is in no public network of data centre `norte`",
+            ),
+            (
+                &[("name = \"out.correo.gob.example\"\n", "")],
+                "error outbound.at: the addresses have no name",
+            ),
+            (
+                &[("name = \"out.correo.gob.example\"", "name = \"out.other.example\"")],
+                "warning outbound.name: `out.other.example` is in no domain of the site",
+            ),
+            (
+                &[("name = \"out.correo.gob.example\"", "name = \"mx.correo.gob.example\"")],
+                "error outbound.name: `mx.correo.gob.example` is published by `smtp` already",
+            ),
+            (
+                &[(addresses, ""), ("egress = \"192.0.2.9\"\n", "")],
+                "warning hosts.relay1.roles: data centre `norte` has no public address that its relays' mail",
+            ),
+            (
+                &[("roles = [\"directory\", \"mx\", \"proxy\"]", "roles = [\"directory\", \"mx\", \"proxy\", \"relay\"]")],
+                "warning hosts.service1.roles: it takes the internet's mail and sends the users'",
+            ),
+        ],
+    );
+    let without_relays = without(&without(LAB, "relay1"), "relay2");
+    let said = said(&without_relays);
+    for finding in [
+        "error outbound.at.norte: no host of data centre `norte` has the role `relay`",
+        "error outbound.name: no host has the role `relay`",
+        "warning hosts: no host has the role `relay`, so the domains' mail stops there",
+    ] {
+        assert!(said.iter().any(|line| line.starts_with(finding)), "{finding}: {said:?}");
+    }
+    trip(
+        SOLO,
+        &[(
+            &[("[publish.smtp]", "[outbound]\nname = \"out.correo.example\"\nat.sala = [\"192.0.2.99\"]\n\n[publish.smtp]")],
+            "error outbound.at.sala: 192.0.2.99 is of no `relay` host there, and there is no router",
+        )],
+    );
+}
