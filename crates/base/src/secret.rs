@@ -32,6 +32,15 @@ impl From<String> for Secret {
     }
 }
 
+impl PartialEq for Secret {
+    /// As [`Secret::matches`].
+    fn eq(&self, other: &Self) -> bool {
+        self.matches(other.expose())
+    }
+}
+
+impl Eq for Secret {}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("…")

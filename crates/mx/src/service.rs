@@ -15,7 +15,7 @@ use chasqui_base::{
 };
 use chasqui_courier::{Courier, Directory, Nodes, Source};
 use chasqui_directory::DirectoryClient;
-use chasqui_smtp::{BareOctets, Profile, Protocol};
+use chasqui_smtp::{Profile, Protocol};
 use prometheus_client::registry::Registry;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
@@ -84,8 +84,6 @@ impl Policy {
         };
         let limits = &config.limits;
         let profile = Profile {
-            protocol: Protocol::Smtp,
-            hostname: config.hostname.as_str().into(),
             limits: chasqui_smtp::Limits {
                 line_length: limits.line_length,
                 text_line_length: limits.text_line_length,
@@ -95,10 +93,10 @@ impl Policy {
                 errors: limits.errors,
                 unknown_commands: limits.unknown_commands,
                 idle_commands: limits.idle_commands,
+                ..chasqui_smtp::Limits::default()
             },
             starttls: config.public_tls.is_some(),
-            delivery_id: false,
-            bare_octets: BareOctets::Refuse,
+            ..Profile::new(Protocol::Smtp, config.hostname.as_str())
         };
         Ok(Self { profile: Arc::new(profile), config, postmaster })
     }

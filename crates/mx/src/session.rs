@@ -219,11 +219,15 @@ impl Session {
                     }
                     self.wire.reply(&TLS_UNAVAILABLE);
                 }
+                // AUTH is not offered, so neither comes.
+                Some(Event::Authenticate { .. } | Event::AuthResponse(_)) => {
+                    self.wire.reply(&replies::NOT_IMPLEMENTED);
+                }
                 Some(Event::Mail(mail)) => {
                     self.transaction = Some(Transaction::new(mail));
                     self.wire.accept();
                 }
-                Some(Event::Recipient(recipient)) => {
+                Some(Event::Recipient(recipient, _)) => {
                     let reply = self.recipient(recipient).await;
                     self.wire.reply(&reply);
                 }

@@ -2,19 +2,45 @@
 
 use crate::{
     mailbox::{Mailbox, ReversePath, domain},
+    notification::{EnvelopeId, RecipientParameters, Ret},
+    parameters::{self, number},
     reply::{Reply, replies},
 };
-use chasqui_base::DeliveryId;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use chasqui_base::{DeliveryId, Secret};
 
 /// Which commands and parameters a line may hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dialect {
     /// LMTP: LHLO in place of EHLO and HELO (RFC 2033 §4.1).
     pub lmtp: bool,
-    /// Extensions are in use: the greeting was EHLO or LHLO, so MAIL may carry parameters.
+    /// Extensions are in use: the greeting was EHLO or LHLO, so MAIL and RCPT may carry parameters.
     pub extended: bool,
-    /// MAIL may carry XDELIVERYID: a link between our own roles.
+    /// The extensions that were offered beside those that always are.
+    pub offers: Offers,
+}
+
+/// Extensions that a listener may offer or not. What is not offered is refused when it is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Offers {
+    /// AUTH (RFC 4954): the command, and the parameter of MAIL.
+    pub auth: bool,
+    /// DSN (RFC 3461).
+    pub dsn: bool,
+    /// BODY=BINARYMIME (RFC 3030).
+    pub binary_mime: bool,
+    /// REQUIRETLS (RFC 8689).
+    pub require_tls: bool,
+    /// FUTURERELEASE (RFC 4865).
+    pub future_release: bool,
+    /// MT-PRIORITY (RFC 6710).
+    pub priority: bool,
+    /// XDELIVERYID: a link between our own roles.
     pub delivery_id: bool,
+    /// XJUNK: a link between our own roles.
+    pub junk: bool,
+    /// XQUEUED: a relay that takes over another one's queue.
+    pub queued: bool,
 }
 
 /// One command.
@@ -25,7 +51,7 @@ pub enum Command<'a> {
     /// MAIL.
     Mail(Mail),
     /// RCPT.
-    Recipient(Recipient),
+    Recipient(Recipient, RecipientParameters),
     /// DATA.
     Data,
     /// BDAT (RFC 3030).
@@ -47,6 +73,13 @@ pub enum Command<'a> {
     Quit,
     /// STARTTLS (RFC 3207).
     StartTls,
+    /// AUTH (RFC 4954).
+    Authenticate {
+        /// The mechanism, as it was spelt.
+        mechanism: &'a str,
+        /// The initial response, decoded; empty for `=`.
+        initial: Option<Secret>,
+    },
 }
 
 /// The client's greeting.
@@ -65,12 +98,50 @@ pub struct Mail {
     pub reverse_path: ReversePath,
     /// Octets that the client announces (RFC 1870), not to be trusted.
     pub size: Option<u64>,
-    /// BODY (RFC 6152).
+    /// BODY (RFC 6152, RFC 3030).
     pub body: Body,
     /// SMTPUTF8 (RFC 6531): addresses and header may be UTF-8.
     pub smtputf8: bool,
+    /// AUTH (RFC 4954 §5): who submitted the message, says the client. Nothing here believes it.
+    pub auth: Option<ReversePath>,
+    /// RET (RFC 3461 §4.3).
+    pub ret: Option<Ret>,
+    /// ENVID (RFC 3461 §4.4).
+    pub envelope_id: Option<EnvelopeId>,
+    /// REQUIRETLS (RFC 8689): the message goes over TLS to servers that offer the same, or not at all.
+    pub require_tls: bool,
+    /// HOLDFOR or HOLDUNTIL (RFC 4865), within the limit that was offered.
+    pub hold: Option<Hold>,
+    /// MT-PRIORITY (RFC 6710): -9 to 9, more is more urgent.
+    pub priority: Option<i8>,
     /// XDELIVERYID: the id under which our exchanger may send this message again.
     pub delivery_id: Option<DeliveryId>,
+    /// XJUNK: the message goes into the mailbox for unwanted mail.
+    pub junk: bool,
+    /// XQUEUED: when the message came into the first queue, in seconds since 1970: its age goes on counting.
+    pub queued: Option<u64>,
+}
+
+impl Mail {
+    /// MAIL without parameters.
+    #[must_use]
+    pub fn new(reverse_path: ReversePath) -> Self {
+        Self {
+            reverse_path,
+            size: None,
+            body: Body::default(),
+            smtputf8: false,
+            auth: None,
+            ret: None,
+            envelope_id: None,
+            require_tls: false,
+            hold: None,
+            priority: None,
+            delivery_id: None,
+            junk: false,
+            queued: None,
+        }
+    }
 }
 
 /// The value of BODY.
@@ -79,8 +150,30 @@ pub enum Body {
     /// 7BIT, also when not said.
     #[default]
     SevenBit,
-    /// 8BITMIME.
+    /// 8BITMIME (RFC 6152).
     EightBitMime,
+    /// BINARYMIME (RFC 3030): any octets in any order, by BDAT only.
+    BinaryMime,
+}
+
+/// How long a message is to be kept back (RFC 4865).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// So many seconds from now on.
+    For(u64),
+    /// Until this time, in seconds since 1970.
+    Until(u64),
+}
+
+impl Hold {
+    /// When the message may go, in seconds since 1970; maybe in the past.
+    #[must_use]
+    pub const fn release_at(self, now: u64) -> u64 {
+        match self {
+            Self::For(seconds) => now.saturating_add(seconds),
+            Self::Until(time) => time,
+        }
+    }
 }
 
 /// The argument of RCPT.
@@ -117,7 +210,7 @@ impl<'a> Command<'a> {
             b"HELO" if !dialect.lmtp => hello(arguments, false),
             b"LHLO" if dialect.lmtp => hello(arguments, true),
             b"MAIL" => mail(arguments, dialect).map(Command::Mail),
-            b"RCPT" => recipient(arguments).map(Command::Recipient),
+            b"RCPT" => recipient(arguments, dialect),
             b"DATA" => alone(Command::Data),
             b"BDAT" if dialect.extended => chunk(arguments),
             b"BDAT" => Err(replies::HELLO_FIRST),
@@ -133,6 +226,7 @@ impl<'a> Command<'a> {
             b"HELP" => Ok(Command::Help),
             b"QUIT" => alone(Command::Quit),
             b"STARTTLS" => alone(Command::StartTls),
+            b"AUTH" if dialect.offers.auth => authenticate(arguments),
             b"EXPN" | b"TURN" | b"ETRN" | b"AUTH" | b"SEND" | b"SOML" | b"SAML" => {
                 Err(replies::NOT_IMPLEMENTED)
             }
@@ -154,70 +248,56 @@ fn hello(name: &str, extended: bool) -> Result<Command<'_>, Reply> {
 
 fn mail(arguments: &str, dialect: Dialect) -> Result<Mail, Reply> {
     let path = keyword(arguments, "FROM:").ok_or(replies::BAD_ARGUMENTS)?;
-    let (path, parameters) = bracketed(path).ok_or(replies::BAD_SENDER)?;
+    let (path, rest) = bracketed(path).ok_or(replies::BAD_SENDER)?;
     let reverse_path = match path {
         "" => ReversePath::Null,
         path => ReversePath::Address(mailbox(path).ok_or(replies::BAD_SENDER)?),
     };
-    let mut mail =
-        Mail { reverse_path, size: None, body: Body::default(), smtputf8: false, delivery_id: None };
-    let mut body = None;
-    for parameter in parameters.split_ascii_whitespace() {
-        let (name, value) = match parameter.split_once('=') {
-            Some((name, value)) => (name, Some(value)),
-            None => (parameter, None),
-        };
-        let is = |expected: &str| name.eq_ignore_ascii_case(expected);
-        // RFC 5321 §4.1.1.11: 555 for what is not implemented, which includes everything after HELO.
-        if !dialect.extended {
-            return Err(replies::UNKNOWN_PARAMETER);
-        } else if is("SIZE") {
-            let size = value.and_then(number).ok_or(replies::BAD_PARAMETER)?;
-            once(&mut mail.size, size)?;
-        } else if is("BODY") {
-            let value = value.ok_or(replies::BAD_PARAMETER)?;
-            let kind = if value.eq_ignore_ascii_case("8BITMIME") {
-                Body::EightBitMime
-            } else if value.eq_ignore_ascii_case("7BIT") {
-                Body::SevenBit
-            } else {
-                return Err(replies::BAD_PARAMETER);
-            };
-            once(&mut body, kind)?;
-        } else if is("SMTPUTF8") {
-            if value.is_some() || mail.smtputf8 {
-                return Err(replies::BAD_PARAMETER);
-            }
-            mail.smtputf8 = true;
-        } else if dialect.delivery_id && is("XDELIVERYID") {
-            let id = value.and_then(|value| value.parse().ok()).ok_or(replies::BAD_PARAMETER)?;
-            once(&mut mail.delivery_id, id)?;
-        } else {
-            return Err(replies::UNKNOWN_PARAMETER);
-        }
-    }
-    mail.body = body.unwrap_or_default();
+    let mut mail = Mail::new(reverse_path);
+    parameters::of_mail(rest, dialect, &mut mail)?;
     if !mail.smtputf8 && !mail.reverse_path.is_ascii() {
         return Err(replies::NEEDS_SMTPUTF8);
     }
     Ok(mail)
 }
 
-/// RFC 5321 §4.1.1.11: a parameter is given at most once.
-fn once<T>(place: &mut Option<T>, value: T) -> Result<(), Reply> {
-    if place.replace(value).is_some() { Err(replies::BAD_PARAMETER) } else { Ok(()) }
+fn recipient<'a>(arguments: &str, dialect: Dialect) -> Result<Command<'a>, Reply> {
+    let path = keyword(arguments, "TO:").ok_or(replies::BAD_ARGUMENTS)?;
+    let (path, rest) = bracketed(path).ok_or(replies::BAD_RECIPIENT)?;
+    let parameters = parameters::of_recipient(rest, dialect)?;
+    let recipient = if path.eq_ignore_ascii_case("postmaster") {
+        Recipient::Postmaster
+    } else {
+        Recipient::Mailbox(mailbox(path).ok_or(replies::BAD_RECIPIENT)?)
+    };
+    Ok(Command::Recipient(recipient, parameters))
 }
 
-fn recipient(arguments: &str) -> Result<Recipient, Reply> {
-    let path = keyword(arguments, "TO:").ok_or(replies::BAD_ARGUMENTS)?;
-    let (path, parameters) = bracketed(path).ok_or(replies::BAD_RECIPIENT)?;
-    if !parameters.trim_ascii().is_empty() {
-        return Err(replies::UNKNOWN_PARAMETER);
+/// RFC 4954 §4: a mechanism, and maybe an initial response; `=` is an empty one.
+fn authenticate(arguments: &str) -> Result<Command<'_>, Reply> {
+    let mut words = arguments.split_ascii_whitespace();
+    let mechanism = words.next().ok_or(replies::BAD_ARGUMENTS)?;
+    let initial = match words.next() {
+        None => None,
+        Some("=") => Some(Secret::new(String::new())),
+        Some(encoded) => Some(response(encoded.as_bytes()).ok_or(replies::BAD_RESPONSE)?),
+    };
+    if words.next().is_some() {
+        return Err(replies::BAD_ARGUMENTS);
     }
-    if path.eq_ignore_ascii_case("postmaster") {
-        return Ok(Recipient::Postmaster);
+    Ok(Command::Authenticate { mechanism, initial })
+}
+
+/// Decodes a response of SASL: base64 of UTF-8, which all mechanisms that we know speak.
+pub(crate) fn response(encoded: &[u8]) -> Option<Secret> {
+    let octets = STANDARD.decode(encoded).ok()?;
+    match String::from_utf8(octets) {
+        Ok(text) => Some(Secret::new(text)),
+        Err(error) => {
+            zeroize::Zeroize::zeroize(&mut error.into_bytes());
+            None
+        }
     }
-    mailbox(path).map(Recipient::Mailbox).ok_or(replies::BAD_RECIPIENT)
 }
 
 fn chunk<'a>(arguments: &str) -> Result<Command<'a>, Reply> {
@@ -229,11 +309,6 @@ fn chunk<'a>(arguments: &str) -> Result<Command<'a>, Reply> {
         Some(_) => return Err(replies::BAD_ARGUMENTS),
     };
     if words.next().is_some() { Err(replies::BAD_ARGUMENTS) } else { Ok(Command::Chunk { size, last }) }
-}
-
-/// RFC 1870 §4: one to twenty digits; RFC 3030 §2 the same. A number beyond `u64` is no size of anything.
-fn number(text: &str) -> Option<u64> {
-    if text.len() > 20 || !text.bytes().all(|b| b.is_ascii_digit()) { None } else { text.parse().ok() }
 }
 
 fn keyword<'a>(arguments: &'a str, keyword: &str) -> Option<&'a str> {
@@ -278,96 +353,5 @@ fn mailbox(path: &str) -> Option<Mailbox> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SMTP: Dialect = Dialect { lmtp: false, extended: true, delivery_id: false };
-
-    fn parse(line: &str) -> Result<Command<'_>, u16> {
-        Command::parse(line.as_bytes(), SMTP).map_err(|reply| reply.code())
-    }
-
-    fn sender(line: &str) -> Result<String, u16> {
-        match parse(line)? {
-            Command::Mail(mail) => Ok(mail.reverse_path.to_string()),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn reverse_paths_are_taken_from_every_usual_spelling() {
-        assert_eq!(sender("MAIL FROM:<>"), Ok(String::new()));
-        assert_eq!(sender("mail from:<A@b>"), Ok("A@b".into()));
-        assert_eq!(sender("MAIL FROM: <a@b> SIZE=3"), Ok("a@b".into()));
-        assert_eq!(sender("MAIL FROM:<@x,@y.z:a@b>"), Ok("a@b".into()));
-        assert_eq!(sender(r#"MAIL FROM:<"a>b"@c>"#), Ok(r#""a>b"@c"#.into()));
-        assert_eq!(sender("MAIL FROM:<ñ@b> SMTPUTF8"), Ok("ñ@b".into()));
-    }
-
-    #[test]
-    fn malformed_commands_get_the_code_of_the_rfc() {
-        for (line, code) in [
-            ("", 500),
-            ("MAIL", 501),
-            ("MAIL FROM", 501),
-            ("MAIL FROM:", 501),
-            ("MAIL FROM:a@b", 501),
-            ("MAIL FROM:<a@b", 501),
-            ("MAIL FROM:<a@b>x", 501),
-            ("MAIL FROM:<a@b> SIZE=", 501),
-            ("MAIL FROM:<a@b> SIZE=-1", 501),
-            ("MAIL FROM:<a@b> SIZE=99999999999999999999", 501),
-            ("MAIL FROM:<a@b> SIZE=1 SIZE=1", 501),
-            ("MAIL FROM:<a@b> BODY=BINARYMIME", 501),
-            ("MAIL FROM:<a@b> SMTPUTF8=1", 501),
-            ("MAIL FROM:<a@b> RET=HDRS", 555),
-            ("MAIL FROM:<a@b> XDELIVERYID=0", 555),
-            ("MAIL FROM:<ñ@b>", 553),
-            ("RCPT TO:<>", 501),
-            ("RCPT TO:<a@b> NOTIFY=NEVER", 555),
-            ("RCPT FROM:<a@b>", 501),
-            ("BDAT", 501),
-            ("BDAT x", 501),
-            ("BDAT 1 FIRST", 501),
-            ("BDAT 1 LAST x", 501),
-            ("DATA x", 501),
-            ("VRFY", 501),
-            ("EHLO", 501),
-            ("EHLO a b", 501),
-            ("EHLO a(b)", 501),
-            ("LHLO a", 500),
-            ("EXPN x", 502),
-            ("GET / HTTP/1.1", 500),
-            ("STARTTLSX", 500),
-            ("NOOP \u{7}", 500),
-            ("NOOP \r", 500),
-            ("NOOP \nRSET", 500),
-        ] {
-            assert_eq!(parse(line), Err(code), "{line:?}");
-        }
-        assert_eq!(Command::parse(b"NOOP \xff", SMTP).map_err(|reply| reply.code()), Err(500));
-    }
-
-    #[test]
-    fn parameters_are_refused_after_helo() {
-        let plain = Dialect { extended: false, ..SMTP };
-        assert_eq!(Command::parse(b"MAIL FROM:<a@b> SIZE=1", plain).map_err(|reply| reply.code()), Err(555));
-    }
-
-    #[test]
-    fn postmaster_needs_no_domain() {
-        assert_eq!(parse("RCPT TO:<PostMaster>"), Ok(Command::Recipient(Recipient::Postmaster)));
-    }
-
-    #[test]
-    fn a_delivery_id_is_read_on_our_own_links_only() {
-        let id = DeliveryId::generate();
-        let line = format!("MAIL FROM:<> XDELIVERYID={id}");
-        let lmtp = Dialect { lmtp: true, extended: true, delivery_id: true };
-        match Command::parse(line.as_bytes(), lmtp) {
-            Ok(Command::Mail(mail)) => assert_eq!(mail.delivery_id, Some(id)),
-            other => panic!("{other:?}"),
-        }
-        assert_eq!(parse(&line), Err(555));
-    }
-}
+#[path = "command_tests.rs"]
+mod tests;

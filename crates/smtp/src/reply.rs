@@ -321,6 +321,39 @@ pub mod replies {
     pub const TOO_MANY_ERRORS: Reply = Reply::fixed(421, (4, 7, 0), "Too many errors");
     /// Too many commands without effect.
     pub const TOO_MANY_COMMANDS: Reply = Reply::fixed(421, (4, 7, 0), "Too many commands without a message");
+    /// DATA for a message that holds any octets (RFC 3030 §3).
+    pub const BINARY_NEEDS_BDAT: Reply = Reply::fixed(503, (5, 5, 1), "BINARYMIME is sent by BDAT");
+    /// REQUIRETLS over a connection without TLS (RFC 8689 §2).
+    pub const REQUIRETLS_NEEDS_TLS: Reply =
+        Reply::fixed(530, (5, 7, 10), "REQUIRETLS needs TLS here already");
+    /// A wait beyond what FUTURERELEASE offered (RFC 4865 §5).
+    pub const HELD_TOO_LONG: Reply = Reply::fixed(501, (5, 5, 4), "The message would be held for too long");
+    /// AUTH has succeeded (RFC 4954 §6).
+    pub const AUTHENTICATED: Reply = Reply::fixed(235, (2, 7, 0), "Authenticated");
+    /// The user name or the password is wrong, or may not be used here (RFC 4954 §6).
+    pub const NOT_AUTHENTICATED: Reply = Reply::fixed(535, (5, 7, 8), "User name or password is wrong");
+    /// Whether the password is right cannot be found out now (RFC 4954 §6).
+    pub const CANNOT_AUTHENTICATE: Reply =
+        Reply::fixed(454, (4, 7, 0), "Cannot check passwords now, try again soon");
+    /// A second AUTH (RFC 4954 §4).
+    pub const AUTHENTICATED_ALREADY: Reply = Reply::fixed(503, (5, 5, 1), "You are authenticated already");
+    /// AUTH inside a transaction (RFC 4954 §4).
+    pub const AUTH_IN_TRANSACTION: Reply = Reply::fixed(503, (5, 5, 1), "Not while a transaction is open");
+    /// A mechanism that is not offered (RFC 4954 §4).
+    pub const UNKNOWN_MECHANISM: Reply = Reply::fixed(504, (5, 5, 4), "That mechanism is not offered");
+    /// AUTH in clear (RFC 4954 §6).
+    pub const AUTH_NEEDS_TLS: Reply = Reply::fixed(538, (5, 7, 11), "Passwords are taken under TLS only");
+    /// A transaction without AUTH where it is needed (RFC 4954 §6).
+    pub const AUTH_FIRST: Reply = Reply::fixed(530, (5, 7, 0), "Authenticate first");
+    /// A transaction without TLS where AUTH, and so TLS, is needed (RFC 3207 §4).
+    pub const TLS_FIRST: Reply = Reply::fixed(530, (5, 7, 0), "Must issue a STARTTLS command first");
+    /// A response that is no base64 of UTF-8 (RFC 4954 §4).
+    pub const BAD_RESPONSE: Reply = Reply::fixed(501, (5, 5, 2), "Cannot decode the response");
+    /// The client took AUTH back (RFC 4954 §4).
+    pub const AUTH_CANCELLED: Reply = Reply::fixed(501, (5, 7, 0), "Authentication cancelled");
+    /// A response over the limit (RFC 4954 §4).
+    pub const RESPONSE_TOO_LONG: Reply =
+        Reply::fixed(500, (5, 5, 6), "Authentication exchange line is too long");
     /// The role is stopping.
     pub const SHUTTING_DOWN: Reply = Reply::fixed(421, (4, 3, 2), "Shutting down, try again soon");
     /// A wait passed its deadline.

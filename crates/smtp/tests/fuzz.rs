@@ -3,10 +3,10 @@
 mod common;
 
 use chasqui_smtp::{
-    BareOctets, ClientLimits, ClientSession, Command, Dialect, Envelope, Limits, Mailbox, Profile, Protocol,
-    Reply, ReplyLimits, ReversePath,
+    AUTH_LINE, BareOctets, ClientLimits, ClientSession, Command, Dialect, Envelope, Limits, Mailbox, Offers,
+    Profile, Protocol, Reply, ReplyLimits, ReversePath,
 };
-use common::{Driver, lmtp, smtp};
+use common::{Driver, lmtp, smtp, submission};
 
 /// xorshift64*: seeded, so that a failure can be repeated.
 struct Random(u64);
@@ -53,6 +53,22 @@ fn inputs() -> u64 {
     std::env::var("CHASQUI_FUZZ_INPUTS").ok().and_then(|n| n.parse().ok()).unwrap_or(20_000)
 }
 
+/// Every extension on and off.
+fn offers(round: u64) -> Offers {
+    let on = |bit: u64| round >> bit & 1 == 1;
+    Offers {
+        auth: on(1),
+        dsn: on(2),
+        binary_mime: on(3),
+        require_tls: on(4),
+        future_release: on(5),
+        priority: on(6),
+        delivery_id: on(7),
+        junk: on(8),
+        queued: on(9),
+    }
+}
+
 const COMMANDS: &[&[u8]] = &[
     b"EHLO client\r\n",
     b"HELO c\r\n",
@@ -83,6 +99,22 @@ const COMMANDS: &[&[u8]] = &[
     b"VRFY x\r\n",
     b"STARTTLS\r\n",
     b"QUIT\r\n",
+    b"MAIL FROM:<a@b> BODY=BINARYMIME\r\n",
+    b"MAIL FROM:<a@b> RET=HDRS ENVID=x+20y\r\n",
+    b"RCPT TO:<c@d> NOTIFY=DELAY ORCPT=rfc822;e\r\n",
+    b" AUTH=a+2B@b",
+    b" HOLDFOR=9",
+    b" HOLDUNTIL=2026-11-22T12:00:00Z",
+    b" MT-PRIORITY=-9",
+    b" REQUIRETLS",
+    b" XJUNK XQUEUED=1",
+    b" ORCPT=utf-8;\\x{F1}@d",
+    b"AUTH PLAIN\r\n",
+    b"AUTH LOGIN cmlnaHQ=\r\n",
+    b"AUTH PLAIN =\r\n",
+    b"d3Jvbmc=\r\n",
+    b"bW9yZQ==\r\n",
+    b"*\r\n",
     b"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
     "ñ".as_bytes(),
     b"<",
@@ -99,14 +131,23 @@ fn random_inputs_to_the_server() {
     let limits = Limits { line_length: 60, message_size: 40, recipients: 3, errors: 12, ..Limits::default() };
     let mut random = Random(0x5eed_0001);
     for round in 0..inputs() {
-        let base = if round % 2 == 0 { smtp() } else { lmtp() };
+        let base = match round % 4 {
+            0 => smtp(),
+            1 => submission(),
+            _ => lmtp(),
+        };
         let bare_octets = if round % 3 == 0 { BareOctets::Accept } else { BareOctets::Refuse };
         let mut driver = Driver::new(Profile { limits: limits.clone(), bare_octets, ..base });
+        if round % 5 == 0 {
+            driver.session.tls_started();
+            driver.session.bind_channel();
+        }
         let input = random.input(COMMANDS, 24);
         let mut rest = &input[..];
+        let longest = if round % 4 == 1 { AUTH_LINE } else { limits.line_length };
         while !rest.is_empty() && !driver.seen.closed {
             let (part, tail) = rest.split_at(1 + random.below(rest.len()));
-            assert!(driver.feed(part) < limits.line_length, "buffered too much: {input:?}");
+            assert!(driver.feed(part) < longest, "buffered too much: {input:?}");
             rest = tail;
         }
         assert!(
@@ -198,7 +239,7 @@ fn random_inputs_to_the_line_parsers() {
     let mut random = Random(0x5eed_0004);
     for round in 0..inputs() {
         let input = random.input(COMMANDS, 4);
-        let dialect = Dialect { lmtp: round % 2 == 0, extended: round % 3 != 0, delivery_id: round % 5 == 0 };
+        let dialect = Dialect { lmtp: round % 2 == 0, extended: round % 3 != 0, offers: offers(round) };
         if let Ok(Command::Mail(mail)) = Command::parse(&input, dialect) {
             // What was parsed is written and parsed again unchanged.
             let again: ReversePath = mail.reverse_path.to_string().parse().expect("a path that was parsed");

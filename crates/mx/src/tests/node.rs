@@ -1,7 +1,7 @@
 //! A storage node that keeps messages in memory and fails as it is told.
 
 use chasqui_base::{DeliveryId, EmailAddress, Lifecycle, net::Stream, tls::RoleTls};
-use chasqui_smtp::{BareOctets, Event, Limits, Profile, Protocol, Recipient, Reply, ServerSession};
+use chasqui_smtp::{Event, Limits, Profile, Protocol, Recipient, Reply, ServerSession};
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex},
@@ -125,12 +125,9 @@ struct Open {
 
 async fn session(mut stream: Stream, state: Arc<Mutex<State>>) {
     let profile = Profile {
-        protocol: Protocol::Lmtp,
-        hostname: "storage.test".into(),
         limits: Limits { message_size: 60_000_000, ..Limits::default() },
-        starttls: false,
         delivery_id: true,
-        bare_octets: BareOctets::Refuse,
+        ..Profile::new(Protocol::Lmtp, "storage.test")
     };
     state.lock().unwrap().connections += 1;
     let mut wire = ServerSession::new(Arc::new(profile));
@@ -154,7 +151,7 @@ async fn session(mut stream: Stream, state: Arc<Mutex<State>>) {
                     let id = mail.delivery_id.expect("an exchanger gives its delivery an id");
                     open = Some(Open { id, fault, accounts: Vec::new(), text: Vec::new() });
                 }
-                Event::Recipient(Recipient::Mailbox(mailbox)) => {
+                Event::Recipient(Recipient::Mailbox(mailbox), _) => {
                     let open = open.as_mut().unwrap();
                     if let Some(Fault::Recipient(part, reply)) = &open.fault
                         && mailbox.as_str().contains(part)

@@ -2,14 +2,15 @@
 
 use super::{Event, Pending, Phase, ServerSession};
 use crate::{
-    command::{Command, Dialect, Mail, Recipient},
+    command::{Body, Command, Dialect, Mail, Offers, Recipient},
+    notification::RecipientParameters,
     reply::{Reply, replies},
 };
 use std::fmt::Write as _;
 
 impl ServerSession {
     pub(super) fn command<'a>(&mut self, input: &'a [u8]) -> (usize, Option<Event<'a>>) {
-        let longest = self.profile.limits.line_length;
+        let longest = self.longest_line(input);
         let within = &input[..input.len().min(longest)];
         let Some(end) = memchr::memmem::find(within, b"\r\n") else {
             if input.len() < longest {
@@ -20,11 +21,8 @@ impl ServerSession {
             return (within.len() - usize::from(within.ends_with(b"\r")), None);
         };
         let used = end + 2;
-        let dialect = Dialect {
-            lmtp: self.lmtp(),
-            extended: self.greeted == Some(true),
-            delivery_id: self.profile.delivery_id,
-        };
+        let dialect =
+            Dialect { lmtp: self.lmtp(), extended: self.greeted == Some(true), offers: self.offers() };
         let event = match Command::parse(&input[..end], dialect) {
             Ok(Command::StartTls) => {
                 let event = self.start_tls(input.len() - used);
@@ -43,7 +41,25 @@ impl ServerSession {
         (used, event)
     }
 
+    fn offers(&self) -> Offers {
+        let profile = &self.profile;
+        Offers {
+            auth: !profile.auth.is_empty(),
+            dsn: profile.dsn,
+            binary_mime: profile.binary_mime,
+            require_tls: profile.require_tls,
+            future_release: profile.future_release.is_some() && self.now.is_some(),
+            priority: profile.priority,
+            delivery_id: profile.delivery_id,
+            junk: profile.junk,
+            queued: profile.queued,
+        }
+    }
+
     fn run<'a>(&mut self, command: Command<'a>) -> Option<Event<'a>> {
+        if let Some(refusal) = self.refuse_unauthenticated(&command) {
+            return self.refuse(&refusal);
+        }
         match command {
             Command::Hello(hello) => {
                 if self.greeted.is_some() {
@@ -54,7 +70,7 @@ impl ServerSession {
                 self.ask(Pending::Hello { extended: hello.extended }, Event::Hello(hello))
             }
             Command::Mail(mail) => self.mail(mail),
-            Command::Recipient(recipient) => self.recipient(recipient),
+            Command::Recipient(recipient, parameters) => self.recipient(recipient, parameters),
             Command::Data => {
                 if let Some(refusal) = self.refuse_message_start(true) {
                     return self.refuse(&refusal);
@@ -75,6 +91,7 @@ impl ServerSession {
                 None
             }
             Command::StartTls => None,
+            Command::Authenticate { mechanism, initial } => self.authenticate(mechanism, initial),
         }
     }
 
@@ -94,10 +111,19 @@ impl ServerSession {
             self.end(&replies::TOO_MANY_MESSAGES);
             return None;
         }
-        self.ask(Pending::Mail { smtputf8: mail.smtputf8 }, Event::Mail(mail))
+        if mail.require_tls && !self.tls {
+            return self.refuse(&replies::REQUIRETLS_NEEDS_TLS);
+        }
+        if let (Some(hold), Some(now), Some(longest)) = (mail.hold, self.now, self.profile.future_release)
+            && hold.release_at(now) > now.saturating_add(longest.get().as_secs())
+        {
+            return self.refuse(&replies::HELD_TOO_LONG);
+        }
+        let pending = Pending::Mail { smtputf8: mail.smtputf8, binary: mail.body == Body::BinaryMime };
+        self.ask(pending, Event::Mail(mail))
     }
 
-    fn recipient<'a>(&mut self, recipient: Recipient) -> Option<Event<'a>> {
+    fn recipient<'a>(&mut self, recipient: Recipient, parameters: RecipientParameters) -> Option<Event<'a>> {
         let Some(transaction) = &self.transaction else {
             return self.refuse(&replies::MAIL_FIRST);
         };
@@ -111,7 +137,7 @@ impl ServerSession {
             Recipient::Mailbox(mailbox) if !transaction.smtputf8 && !mailbox.is_ascii() => {
                 self.refuse(&replies::NEEDS_SMTPUTF8)
             }
-            _ => self.ask(Pending::Recipient, Event::Recipient(recipient)),
+            _ => self.ask(Pending::Recipient, Event::Recipient(recipient, parameters)),
         }
     }
 
@@ -144,8 +170,33 @@ impl ServerSession {
         if let Some(messages) = limits.messages {
             let _ = write!(text, " MAILMAX={messages}");
         }
-        if self.profile.delivery_id {
-            text.push_str("\nXDELIVERYID");
+        let profile = &self.profile;
+        self.write_mechanisms(&mut text);
+        let future_release = profile.future_release.zip(self.now);
+        if let Some((longest, now)) = future_release {
+            let longest = longest.get().as_secs();
+            // RFC 4865 §4: the same limit twice, as a span and as a time.
+            if let Some(until) = i64::try_from(now.saturating_add(longest))
+                .ok()
+                .and_then(|until| chrono::DateTime::from_timestamp(until, 0))
+            {
+                let until = until.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+                let _ = write!(text, "\nFUTURERELEASE {longest} {until}");
+            }
+        }
+        for (offered, keyword) in [
+            (profile.dsn, "\nDSN"),
+            (profile.binary_mime, "\nBINARYMIME"),
+            // RFC 8689 §2: only under TLS.
+            (profile.require_tls && self.tls, "\nREQUIRETLS"),
+            (profile.priority, "\nMT-PRIORITY"),
+            (profile.delivery_id, "\nXDELIVERYID"),
+            (profile.junk, "\nXJUNK"),
+            (profile.queued, "\nXQUEUED"),
+        ] {
+            if offered {
+                text.push_str(keyword);
+            }
         }
         Reply::plain(250, text)
     }

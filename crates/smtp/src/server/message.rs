@@ -2,7 +2,7 @@
 
 use super::{Chunk, Event, Pending, Phase, Refusal, ServerSession};
 use crate::{
-    content::{Piece, Scanner},
+    content::{BareOctets, Piece, Scanner},
     reply::{Reply, replies},
 };
 
@@ -12,6 +12,7 @@ impl ServerSession {
             None if self.greeted.is_none() => Some(replies::HELLO_FIRST),
             None => Some(replies::MAIL_FIRST),
             Some(transaction) if data && transaction.chunks.is_some() => Some(replies::CHUNKS_STARTED),
+            Some(transaction) if data && transaction.binary => Some(replies::BINARY_NEEDS_BDAT),
             Some(transaction) if transaction.recipients > 0 => None,
             Some(_) if self.lmtp() => Some(replies::LMTP_NO_RECIPIENTS),
             Some(_) => Some(replies::NO_RECIPIENTS),
@@ -192,6 +193,10 @@ impl ServerSession {
     }
 
     pub(super) fn scanner(&self) -> Scanner {
-        Scanner::new(self.profile.bare_octets, self.profile.limits.text_line_length)
+        // RFC 3030 §3: a binary message has no lines.
+        match &self.transaction {
+            Some(transaction) if transaction.binary => Scanner::new(BareOctets::Accept, None),
+            _ => Scanner::new(self.profile.bare_octets, self.profile.limits.text_line_length),
+        }
     }
 }

@@ -9,41 +9,19 @@
 
 use crate::{
     command::{Hello, Mail, Recipient},
-    content::{BareOctets, Scanner},
-    limits::Limits,
+    content::Scanner,
+    notification::RecipientParameters,
     reply::{Reply, replies},
 };
+use chasqui_base::Secret;
 use std::sync::Arc;
 
+mod authentication;
 mod commands;
 mod message;
+mod profile;
 
-/// Which of the two protocols is spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// RFC 5321.
-    Smtp,
-    /// RFC 2033.
-    Lmtp,
-}
-
-/// What all sessions of a listener have in common.
-#[derive(Clone, Debug)]
-pub struct Profile {
-    /// The protocol.
-    pub protocol: Protocol,
-    /// Our name in the greeting.
-    pub hostname: Box<str>,
-    /// The limits.
-    pub limits: Limits,
-    /// Offer STARTTLS while the connection is plain.
-    pub starttls: bool,
-    /// Accept XDELIVERYID: only on links between our own roles, since whoever chooses an id can suppress a message that
-    /// has the same one.
-    pub delivery_id: bool,
-    /// What to do with bare CR, bare LF and NUL in messages.
-    pub bare_octets: BareOctets,
-}
+pub use profile::{Profile, Protocol};
 
 /// What happened.
 #[derive(Debug, PartialEq, Eq)]
@@ -53,7 +31,7 @@ pub enum Event<'a> {
     /// Question: MAIL. Its SIZE is already within the limit.
     Mail(Mail),
     /// Question: RCPT.
-    Recipient(Recipient),
+    Recipient(Recipient, RecipientParameters),
     /// Question: DATA or the first BDAT, with at least one accepted recipient.
     MessageStart,
     /// A part of the message, dots taken out. No answer.
@@ -69,6 +47,18 @@ pub enum Event<'a> {
         /// Octets pipelined in clear text behind the command: dropped.
         dropped: usize,
     },
+    /// Question: AUTH with a mechanism of [`Profile::auth`]. It is answered by [`ServerSession::challenge`],
+    /// [`ServerSession::authenticated`], or a refusal by [`ServerSession::reply`]. The caller overwrites what it used of its
+    /// input buffer, which holds secrets.
+    Authenticate {
+        /// The mechanism, spelt as in the profile.
+        mechanism: &'static str,
+        /// The initial response, decoded.
+        initial: Option<Secret>,
+    },
+    /// Question: the client's response to the last challenge, decoded. As [`Event::Authenticate`]. A client that cancels, or whose
+    /// response cannot be decoded, is answered here; the exchange is over then, and the next event is none of this kind.
+    AuthResponse(Secret),
     /// Write the output and close the connection.
     Close,
 }
@@ -100,8 +90,14 @@ pub struct ServerSession {
     /// EHLO or LHLO, HELO, or none yet.
     greeted: Option<bool>,
     tls: bool,
+    /// TLS can bind a SCRAM exchange to itself.
+    channel_binding: bool,
+    authenticated: bool,
+    /// Seconds since 1970 at the last greeting.
+    now: Option<u64>,
     output: Vec<u8>,
     errors: u32,
+    auth_failures: u32,
     unknown_commands: u32,
     idle_commands: u32,
     messages: u32,
@@ -110,6 +106,8 @@ pub struct ServerSession {
 #[derive(Debug)]
 enum Phase {
     Command,
+    /// The client's response to a challenge.
+    Response,
     /// The rest of a line that was too long; whether its last octet was CR.
     Overlong(bool),
     /// DATA.
@@ -139,6 +137,8 @@ enum Refusal {
 #[derive(Debug)]
 struct Transaction {
     smtputf8: bool,
+    /// BODY=BINARYMIME.
+    binary: bool,
     recipients: u32,
     /// Octets of text so far.
     size: u64,
@@ -151,12 +151,13 @@ struct Transaction {
 #[derive(Debug)]
 enum Pending {
     Hello { extended: bool },
-    Mail { smtputf8: bool },
+    Mail { smtputf8: bool, binary: bool },
     Recipient,
     Data,
     Chunk(Chunk),
     MessageEnd { left: u32 },
     StartTls,
+    Authenticate,
 }
 
 impl ServerSession {
@@ -170,8 +171,12 @@ impl ServerSession {
             transaction: None,
             greeted: None,
             tls: false,
+            channel_binding: false,
+            authenticated: false,
+            now: None,
             output: Vec::new(),
             errors: 0,
+            auth_failures: 0,
             unknown_commands: 0,
             idle_commands: 0,
             messages: 0,
@@ -187,8 +192,21 @@ impl ServerSession {
     /// The handshake of STARTTLS, or of implicit TLS, is done: everything said before is forgotten (RFC 3207 §4.2).
     pub fn tls_started(&mut self) {
         self.tls = true;
+        self.channel_binding = false;
+        self.authenticated = false;
         self.greeted = None;
         self.transaction = None;
+    }
+
+    /// TLS gives out channel binding (RFC 9266): mechanisms that end in `-PLUS` are offered. To be called behind
+    /// [`Self::tls_started`].
+    pub fn bind_channel(&mut self) {
+        self.channel_binding = self.tls;
+    }
+
+    /// The time in seconds since 1970, for FUTURERELEASE: to be told before a greeting is accepted, without which it is not offered.
+    pub fn set_time(&mut self, now: u64) {
+        self.now = Some(now);
     }
 
     /// Whether the session is encrypted.
@@ -251,6 +269,7 @@ impl ServerSession {
                 Phase::Closed => (input.len() - consumed, Some(Event::Close)),
                 Phase::Overlong(_) => (self.skip_line(&input[consumed..]), None),
                 Phase::Command => self.command(&input[consumed..]),
+                Phase::Response => self.response(&input[consumed..]),
                 Phase::Text(_) => self.text(&input[consumed..]),
                 Phase::Chunk(_) => self.chunk(&input[consumed..]),
             };
@@ -288,6 +307,7 @@ impl ServerSession {
             Pending::MessageEnd { .. } => self.message_done(),
             // RFC 5321 §4.1.1.4: after a refused DATA the transaction stays and may be tried again.
             pending if reply.is_positive() => self.accepted(pending),
+            Pending::Authenticate => self.auth_failures = self.auth_failures.saturating_add(1),
             _ => {}
         }
         if reply.code() == 421 && self.pending.is_none() {
@@ -302,6 +322,8 @@ impl ServerSession {
                 let reply = self.capabilities(extended);
                 self.reply(&reply);
             }
+            // Nobody is let in by a caller that accepts everything.
+            Some(Pending::Authenticate) => self.reply(&replies::NOT_AUTHENTICATED),
             Some(Pending::Mail { .. }) => self.reply(&replies::SENDER_OK),
             Some(Pending::Recipient) => self.reply(&replies::RECIPIENT_OK),
             Some(Pending::Data | Pending::Chunk(_)) => {
@@ -323,9 +345,15 @@ impl ServerSession {
     fn accepted(&mut self, pending: Pending) {
         match pending {
             Pending::Hello { extended } => self.greeted = Some(extended),
-            Pending::Mail { smtputf8 } => {
-                self.transaction =
-                    Some(Transaction { smtputf8, recipients: 0, size: 0, chunks: None, refusal: None });
+            Pending::Mail { smtputf8, binary } => {
+                self.transaction = Some(Transaction {
+                    smtputf8,
+                    binary,
+                    recipients: 0,
+                    size: 0,
+                    chunks: None,
+                    refusal: None,
+                });
             }
             Pending::Recipient => {
                 if let Some(transaction) = &mut self.transaction {
@@ -333,6 +361,7 @@ impl ServerSession {
                 }
             }
             Pending::Data => self.phase = Phase::Text(Box::new(self.scanner())),
+            Pending::Authenticate => self.authenticated = true,
             Pending::StartTls | Pending::Chunk(_) | Pending::MessageEnd { .. } => {}
         }
     }
@@ -343,7 +372,8 @@ impl ServerSession {
             return;
         }
         let limits = &self.profile.limits;
-        if self.errors > limits.errors || self.unknown_commands > limits.unknown_commands {
+        let guesses = self.auth_failures > limits.auth_failures;
+        if guesses || self.errors > limits.errors || self.unknown_commands > limits.unknown_commands {
             self.end(&replies::TOO_MANY_ERRORS);
         } else if self.idle_commands > limits.idle_commands {
             self.end(&replies::TOO_MANY_COMMANDS);

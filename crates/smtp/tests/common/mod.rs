@@ -2,22 +2,34 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use chasqui_smtp::{BareOctets, Event, Limits, Mail, Profile, Protocol, Recipient, Reply, ServerSession};
+use chasqui_base::Span;
+use chasqui_smtp::{
+    Event, Mail, Profile, Protocol, Recipient, RecipientParameters, Reply, ServerSession, replies,
+};
 use std::sync::Arc;
 
 pub fn smtp() -> Profile {
+    Profile { starttls: true, ..Profile::new(Protocol::Smtp, "mx.test") }
+}
+
+/// Everything is offered, and AUTH is needed.
+pub fn submission() -> Profile {
     Profile {
-        protocol: Protocol::Smtp,
-        hostname: "mx.test".into(),
-        limits: Limits::default(),
-        starttls: true,
-        delivery_id: false,
-        bare_octets: BareOctets::Refuse,
+        auth: vec!["PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS"],
+        auth_required: true,
+        dsn: true,
+        binary_mime: true,
+        require_tls: true,
+        future_release: Some(Span::secs(3600)),
+        priority: true,
+        junk: true,
+        queued: true,
+        ..smtp()
     }
 }
 
 pub fn lmtp() -> Profile {
-    Profile { protocol: Protocol::Lmtp, starttls: false, delivery_id: true, ..smtp() }
+    Profile { delivery_id: true, ..Profile::new(Protocol::Lmtp, "mx.test") }
 }
 
 /// What an accepting caller saw.
@@ -27,7 +39,9 @@ pub struct Seen {
     /// Complete messages.
     pub messages: Vec<Vec<u8>>,
     pub mails: Vec<Mail>,
-    pub recipients: Vec<Recipient>,
+    pub recipients: Vec<(Recipient, RecipientParameters)>,
+    /// What AUTH said.
+    pub exchange: Vec<String>,
     pub dropped: Vec<Option<u16>>,
     pub dropped_plaintext: Vec<usize>,
     pub closed: bool,
@@ -72,8 +86,8 @@ impl Driver {
             let Some(event) = step.event else { break };
             match event {
                 Event::Mail(mail) => self.seen.mails.push(mail),
-                Event::Recipient(recipient) => {
-                    self.seen.recipients.push(recipient.clone());
+                Event::Recipient(recipient, parameters) => {
+                    self.seen.recipients.push((recipient.clone(), parameters));
                     if let (Recipient::Mailbox(mailbox), Some((part, reply))) =
                         (recipient, &self.refuse_recipients_with)
                         && mailbox.as_str().contains(part)
@@ -96,6 +110,17 @@ impl Driver {
                 }
                 Event::StartTls { dropped } => self.seen.dropped_plaintext.push(dropped),
                 Event::Hello(_) => self.text.clear(),
+                Event::Authenticate { mechanism, initial } => {
+                    let initial = initial.map(|initial| initial.expose().to_owned());
+                    self.seen.exchange.push(format!("{mechanism} {initial:?}"));
+                    self.answer(initial.as_deref());
+                    continue;
+                }
+                Event::AuthResponse(response) => {
+                    self.seen.exchange.push(response.expose().to_owned());
+                    self.answer(Some(response.expose()));
+                    continue;
+                }
                 Event::Close => {
                     self.seen.closed = true;
                     break;
@@ -107,6 +132,15 @@ impl Driver {
         let output = self.session.take_output();
         self.seen.replies.push_str(std::str::from_utf8(&output).expect("replies are text"));
         self.buffer.len()
+    }
+
+    /// A mechanism that asks until it hears "right" or "wrong".
+    fn answer(&mut self, response: Option<&str>) {
+        match response {
+            Some("right") => self.session.authenticated(),
+            Some("wrong") => self.session.reply(&replies::NOT_AUTHENTICATED),
+            _ => self.session.challenge("more"),
+        }
     }
 }
 

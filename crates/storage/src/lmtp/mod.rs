@@ -46,8 +46,6 @@ fn may_deliver(roles: PeerRoles) -> bool {
 
 fn profile(name: &str, limits: &LimitsConfig) -> Profile {
     Profile {
-        protocol: Protocol::Lmtp,
-        hostname: name.into(),
         limits: Limits {
             line_length: limits.command_line.as_usize(),
             message_size: limits.message.as_u64(),
@@ -55,10 +53,10 @@ fn profile(name: &str, limits: &LimitsConfig) -> Profile {
             errors: limits.errors,
             ..Limits::default()
         },
-        // TLS is implicit on this port.
-        starttls: false,
         delivery_id: true,
         // What an exchanger took over is stored as it is: refusing it here would only make a bounce.
         bare_octets: BareOctets::Accept,
+        // TLS is implicit on this port.
+        ..Profile::new(Protocol::Lmtp, name)
     }
 }

@@ -104,7 +104,7 @@ async fn answer(
             *open = Some(Transaction::begin(mail));
             session.accept();
         }
-        Event::Recipient(recipient) => {
+        Event::Recipient(recipient, _) => {
             let result = match open {
                 Some(transaction) => transaction.add(node, recipient).await,
                 None => Err(replies::MAIL_FIRST),
@@ -134,7 +134,7 @@ async fn answer(
             None => session.reply_all(&replies::MAIL_FIRST),
         },
         Event::Dropped(_) => *open = None,
-        // TLS is implicit here, and `Close` ended the loop: neither comes.
-        Event::StartTls { .. } | Event::Close => session.reply(&replies::NOT_IMPLEMENTED),
+        // TLS is implicit here, AUTH is not offered, and `Close` ended the loop: none of them comes.
+        Event::StartTls { .. } | Event::Authenticate { .. } | Event::AuthResponse(_) | Event::Close => session.reply(&replies::NOT_IMPLEMENTED),
     }
 }
