@@ -1,5 +1,13 @@
 //! The relay's configuration file.
 
+mod delivery;
+mod signing;
+mod submission;
+
+pub use delivery::{Connections, Delivery, Pool, Route, RouteTls, Timeouts};
+pub use signing::Signing;
+pub use submission::{Limits, Mechanism, Rate, Rates, Submission};
+
 use chasqui_base::{
     net::{IpNetwork, ListenAddress},
     tls::{PublicTlsFiles, TlsFiles},
@@ -33,6 +41,12 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// How the directory is asked.
     pub directory: ClientConfig,
+    /// What users may hand in, and how much of it.
+    pub senders: Submission,
+    /// DKIM signatures.
+    pub signing: Signing,
+    /// How messages leave.
+    pub delivery: Delivery,
 }
 
 impl Default for Config {
@@ -49,6 +63,9 @@ impl Default for Config {
             public_tls: None,
             tls: None,
             directory: ClientConfig::default(),
+            senders: Submission::default(),
+            signing: Signing::default(),
+            delivery: Delivery::default(),
         }
     }
 }
