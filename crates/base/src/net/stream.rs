@@ -35,7 +35,8 @@ enum Kind {
 }
 
 impl Stream {
-    pub(super) fn tcp(stream: TcpStream) -> Self {
+    /// A TCP connection in clear.
+    pub fn tcp(stream: TcpStream) -> Self {
         Self { kind: Kind::Tcp(stream) }
     }
 
