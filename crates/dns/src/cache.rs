@@ -116,7 +116,13 @@ impl Expiry<Key, Entry> for ForgetAt {
         Some(entry.forget_at.saturating_duration_since(now))
     }
 
-    fn expire_after_update(&self, _: &Key, entry: &Entry, now: Instant, _: Option<Duration>) -> Option<Duration> {
+    fn expire_after_update(
+        &self,
+        _: &Key,
+        entry: &Entry,
+        now: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
         Some(entry.forget_at.saturating_duration_since(now))
     }
 }
@@ -158,12 +164,21 @@ mod tests {
         let now = Instant::now();
         let at = |seconds| now + Duration::from_secs(seconds);
         let x = name("x.test.");
-        cache.put(x.clone(), RecordType::A, &found(RData::A(A::new(192, 0, 2, 1))), Duration::from_secs(5), now);
+        cache.put(
+            x.clone(),
+            RecordType::A,
+            &found(RData::A(A::new(192, 0, 2, 1))),
+            Duration::from_secs(5),
+            now,
+        );
         assert!(matches!(cache.get(&x, RecordType::A, at(4)), Remembered::Fresh(_)));
         assert!(matches!(cache.get(&x, RecordType::A, at(6)), Remembered::Stale { asked_lately: false, .. }));
         cache.failed(&x, RecordType::A, at(6));
         assert!(matches!(cache.get(&x, RecordType::A, at(7)), Remembered::Stale { asked_lately: true, .. }));
-        assert!(matches!(cache.get(&x, RecordType::A, at(17)), Remembered::Stale { asked_lately: false, .. }));
+        assert!(matches!(
+            cache.get(&x, RecordType::A, at(17)),
+            Remembered::Stale { asked_lately: false, .. }
+        ));
         assert!(matches!(cache.get(&x, RecordType::A, at(66)), Remembered::Nothing));
     }
 
@@ -175,7 +190,13 @@ mod tests {
         let x = name("x.test.");
         let absent = Arc::new(Err(DnsError::NoData { secure: false }));
         cache.put(x.clone(), RecordType::MX, &absent, Duration::from_secs(5), now);
-        cache.put(x.clone(), RecordType::TLSA, &found(RData::A(A::new(192, 0, 2, 1))), Duration::from_secs(5), now);
+        cache.put(
+            x.clone(),
+            RecordType::TLSA,
+            &found(RData::A(A::new(192, 0, 2, 1))),
+            Duration::from_secs(5),
+            now,
+        );
         assert!(matches!(cache.get(&x, RecordType::MX, now), Remembered::Fresh(_)));
         for kind in [RecordType::MX, RecordType::TLSA] {
             assert!(matches!(cache.get(&x, kind, later), Remembered::Nothing));
@@ -188,7 +209,13 @@ mod tests {
         let now = Instant::now();
         for n in 0..1000 {
             let record = RData::A(A::new(192, 0, 2, 1));
-            cache.put(name(&format!("n{n}.test.")), RecordType::A, &found(record), Duration::from_secs(60), now);
+            cache.put(
+                name(&format!("n{n}.test.")),
+                RecordType::A,
+                &found(record),
+                Duration::from_secs(60),
+                now,
+            );
         }
         cache.entries.run_pending_tasks();
         assert!(cache.len() <= 100, "{}", cache.len());

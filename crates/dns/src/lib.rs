@@ -25,6 +25,7 @@ mod answer;
 mod cache;
 mod config;
 mod metrics;
+mod proof;
 mod resolver;
 mod transport;
 

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use chasqui_base::StartError;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::net::{self, NetError};
-use hickory_resolver::proto::op::{DnsResponse, Message, Query, ResponseCode};
 use hickory_resolver::proto::dnssec::Proof;
+use hickory_resolver::proto::op::{DnsResponse, Message, Query, ResponseCode};
 use hickory_resolver::proto::rr::rdata::CNAME;
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use prometheus_client::registry::Registry;
@@ -18,6 +18,7 @@ use crate::answer::{Addresses, Answer, DnsError, Mx, Tlsa};
 use crate::cache::{Cache, Outcome, Remembered};
 use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::proof;
 use crate::transport::{self, Transport};
 
 /// Aliases that are followed.
@@ -124,11 +125,23 @@ impl Resolver {
             }
             (Ok(v4), Err(error)) => {
                 let secure = v4.secure && secure(&error);
-                return Ok(Addresses { v4: v4.records, v6: Vec::new(), secure, name: v4.name, stale: v4.stale });
+                return Ok(Addresses {
+                    v4: v4.records,
+                    v6: Vec::new(),
+                    secure,
+                    name: v4.name,
+                    stale: v4.stale,
+                });
             }
             (Err(error), Ok(v6)) => {
                 let secure = v6.secure && secure(&error);
-                return Ok(Addresses { v4: Vec::new(), v6: v6.records, secure, name: v6.name, stale: v6.stale });
+                return Ok(Addresses {
+                    v4: Vec::new(),
+                    v6: v6.records,
+                    secure,
+                    name: v6.name,
+                    stale: v6.stale,
+                });
             }
             (Err(v4), Err(v6)) => (v4, v6),
         };
@@ -221,12 +234,21 @@ impl Inner {
     /// Asks, and follows aliases. Also says how long the outcome may be remembered.
     async fn ask(&self, name: &Name, kind: RecordType) -> (Outcome, Duration) {
         // Closed never; and the caller's deadline bounds the wait.
-        let Ok(_permit) = self.in_flight.acquire().await else { return (Err(DnsError::Timeout), Duration::ZERO) };
+        let Ok(_permit) = self.in_flight.acquire().await else {
+            return (Err(DnsError::Timeout), Duration::ZERO);
+        };
         let mut chase = Chase { at: name.clone(), seen: vec![name.clone()], secure: true, ttl: self.max_ttl };
         loop {
             let asked = chase.at.clone();
-            let response = self.transport.ask(Query::query(asked.clone(), kind)).await;
-            let (message, provable) = match readable(response) {
+            let mut response = self.transport.ask(Query::query(asked.clone(), kind)).await;
+            // Servers that follow aliases in a circle give up with SERVFAIL: the alias by itself says more.
+            if is_server_failure(&response)
+                && let Ok(alias) = self.transport.ask(Query::query(asked.clone(), RecordType::CNAME)).await
+                && alias.answers.iter().any(|record| record.name == asked && target(record).is_some())
+            {
+                response = Ok(alias);
+            }
+            let (message, provable) = match readable(response, &asked, kind) {
                 Ok(read) => read,
                 Err(error) => return (Err(error), Duration::ZERO),
             };
@@ -236,8 +258,7 @@ impl Inner {
                 Err(error) => return (Err(error), Duration::ZERO),
             };
             if !records.is_empty() {
-                let answer =
-                    Answer { records, secure: chase.secure, name: text(&chase.at), stale: false };
+                let answer = Answer { records, secure: chase.secure, name: text(&chase.at), stale: false };
                 return (Ok(answer), chase.ttl);
             }
             if chase.at == asked {
@@ -257,7 +278,12 @@ struct Chase {
 
 impl Chase {
     /// Follows the aliases of a response, and takes the records of the last name, if it has them.
-    fn follow(&mut self, message: &Message, kind: RecordType, provable: bool) -> Result<Vec<RData>, DnsError> {
+    fn follow(
+        &mut self,
+        message: &Message,
+        kind: RecordType,
+        provable: bool,
+    ) -> Result<Vec<RData>, DnsError> {
         while let Some(alias) = message.answers.iter().find(|r| r.name == self.at && target(r).is_some()) {
             self.take(alias, provable)?;
             let Some(target) = target(alias) else { break };
@@ -300,14 +326,12 @@ impl Chase {
             return (Err(DnsError::Bogus), Duration::ZERO);
         }
         let proved = soa.is_some_and(|(record, _)| record.proof == Proof::Secure);
-        let secure = self.secure && provable && proved;
+        let absent_name = message.response_code == ResponseCode::NXDomain;
+        let secure = self.secure && provable && proved && !(absent_name && proof::opts_out(message));
         // RFC 2308 §5: the lower of the SOA's own time and its minimum; without a SOA nothing is remembered.
         let ttl = soa.map_or(0, |(record, minimum)| record.ttl.min(minimum));
         let ttl = Duration::from_secs(ttl.into()).min(negative_ttl).min(self.ttl);
-        let error = match message.response_code {
-            ResponseCode::NXDomain => DnsError::NoSuchName { secure },
-            _ => DnsError::NoData { secure },
-        };
+        let error = if absent_name { DnsError::NoSuchName { secure } } else { DnsError::NoData { secure } };
         (Err(error), ttl)
     }
 }
@@ -319,8 +343,16 @@ fn target(record: &Record) -> Option<&Name> {
     }
 }
 
+fn is_server_failure(response: &Result<DnsResponse, NetError>) -> bool {
+    matches!(response, Err(NetError::Dns(net::DnsError::ResponseCode(ResponseCode::ServFail))))
+}
+
 /// The message, and whether its proofs count.
-fn readable(response: Result<DnsResponse, NetError>) -> Result<(Message, bool), DnsError> {
+fn readable(
+    response: Result<DnsResponse, NetError>,
+    asked: &Name,
+    kind: RecordType,
+) -> Result<(Message, bool), DnsError> {
     let error = match response {
         Ok(response) => match net::DnsError::from_response(response) {
             Ok(response) => return Ok((response.into_message(), true)),
@@ -343,7 +375,10 @@ fn readable(response: Result<DnsResponse, NetError>) -> Result<(Message, bool), 
         },
         // The zone's proof of absence is one that proves nothing, such as opt-out (RFC 5155 §6): as from an unsigned zone.
         net::DnsError::Nsec { response, proof: Proof::Insecure, .. } => Ok((response.into_message(), false)),
-        net::DnsError::Nsec { .. } | net::DnsError::DnssecBogus => Err(DnsError::Bogus),
+        net::DnsError::Nsec { response, .. } => proof::salvage(response.into_message(), asked, kind)
+            .map(|message| (message, true))
+            .ok_or(DnsError::Bogus),
+        net::DnsError::DnssecBogus => Err(DnsError::Bogus),
         net::DnsError::ResponseCode(code) => Err(DnsError::Temporary(code.to_string())),
         error => Err(DnsError::Temporary(error.to_string())),
     }

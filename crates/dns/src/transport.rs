@@ -16,9 +16,9 @@ use hickory_resolver::config::{
 use hickory_resolver::net::dnssec::DnssecDnsHandle;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::xfer::{DnsHandle, FirstAnswer, RetryDnsHandle};
-use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::net::{DnsError, NetError, NoRecords};
 use hickory_resolver::proto::dnssec::TrustAnchors;
-use hickory_resolver::proto::op::{DnsRequest, DnsRequestOptions, DnsResponse, Query};
+use hickory_resolver::proto::op::{DnsRequest, DnsRequestOptions, DnsResponse, Query, ResponseCode};
 use hickory_resolver::proto::rr::RecordType;
 use hickory_resolver::{
     NameServerPool, PoolContext, ResponseCache, TlsConfig, TokioResolver, TtlConfig, system_conf,
@@ -96,8 +96,8 @@ pub(crate) fn trust_anchors(config: &Config) -> Result<Option<TrustAnchors>, Sta
         return Ok(None);
     }
     let Some(path) = &config.trust_anchor else { return Ok(Some(TrustAnchors::default())) };
-    let anchors =
-        TrustAnchors::from_file(path).map_err(|error| StartError::open(path, format!("DNSKEY records are expected: {error}")))?;
+    let anchors = TrustAnchors::from_file(path)
+        .map_err(|error| StartError::open(path, format!("DNSKEY records are expected: {error}")))?;
     if anchors.is_empty() {
         return Err(StartError::open(path, "holds no DNSKEY record of the root zone"));
     }
@@ -164,7 +164,16 @@ impl<H: DnsHandle> DnsHandle for Infrastructure<H> {
         let cache = self.cache.clone();
         let answer = self.inner.send(request).first_answer();
         stream::once(async move {
-            let answer = answer.await;
+            let answer = match answer.await {
+                // Validation looks for the zone's top by asking for NS from the name upwards. A name with an alias in a circle makes
+                // servers fail; the top is then above it. What an attacker could win so, he could by answering that there is none.
+                Err(NetError::Dns(DnsError::ResponseCode(ResponseCode::ServFail)))
+                    if query.query_type() == RecordType::NS =>
+                {
+                    return Err(NoRecords::new(query, ResponseCode::NoError).into());
+                }
+                answer => answer,
+            };
             let known = match &answer {
                 Ok(response) => Some(Ok(response.clone().into_message())),
                 Err(error @ NetError::Dns(DnsError::NoRecordsFound(_))) => Some(Err(error.clone())),
