@@ -48,6 +48,11 @@ impl Stream {
         Self { kind: Kind::Tls(Box::new(stream)) }
     }
 
+    /// The client's end of a TLS session that was opened elsewhere, with a verifier of the caller's own.
+    pub fn of_client(stream: tokio_rustls::client::TlsStream<Stream>) -> Self {
+        Self::tls(TlsStream::Client(stream))
+    }
+
     /// Two ends of one connection, for tests.
     pub fn pair() -> io::Result<(Self, Self)> {
         let (a, b) = UnixStream::pair()?;
