@@ -120,12 +120,8 @@ pub struct Timeouts {
     pub greeting: Span,
     /// For the replies to EHLO, STARTTLS with its handshake, AUTH, RSET. Default 2m.
     pub hello: Span,
-    /// For the reply to MAIL. Default 5m.
-    pub mail: Span,
-    /// For the reply to RCPT. Default 5m.
-    pub recipient: Span,
-    /// For the reply to DATA. Default 2m.
-    pub data: Span,
+    /// For the replies to MAIL, RCPT and DATA, each. Default 5m.
+    pub command: Span,
     /// For each 128 KiB of text to be taken. Default 3m.
     pub block: Span,
     /// For the reply to the whole message. One that does not come leaves open whether the message was taken, and it is sent once more
@@ -174,9 +170,7 @@ impl Default for Timeouts {
             connect: Span::secs(30),
             greeting: Span::secs(300),
             hello: Span::secs(120),
-            mail: Span::secs(300),
-            recipient: Span::secs(300),
-            data: Span::secs(120),
+            command: Span::secs(300),
             block: Span::secs(180),
             end: Span::secs(600),
             attempt: Span::secs(3600),
@@ -225,14 +219,12 @@ impl Delivery {
 }
 
 impl Timeouts {
-    const fn all(&self) -> [(&'static str, Span); 9] {
+    const fn all(&self) -> [(&'static str, Span); 7] {
         [
             ("connect", self.connect),
             ("greeting", self.greeting),
             ("hello", self.hello),
-            ("mail", self.mail),
-            ("recipient", self.recipient),
-            ("data", self.data),
+            ("command", self.command),
             ("block", self.block),
             ("end", self.end),
             ("attempt", self.attempt),
