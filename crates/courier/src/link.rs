@@ -7,7 +7,7 @@ use chasqui_base::{
     tls::{Role, RoleTls, TlsError},
 };
 use chasqui_smtp::{
-    ClientError, ClientEvent, ClientLimits, ClientSession, Envelope as WireEnvelope, Protocol, Reply,
+    Body, ClientError, ClientEvent, ClientLimits, ClientSession, Envelope as WireEnvelope, Protocol, Reply,
     ReversePath,
 };
 use std::{
@@ -136,13 +136,11 @@ impl Link {
         let mut out = Vec::with_capacity(256 + 64 * accounts.len() + size.min(ONE_WRITE) as usize);
         let recipients: Vec<&str> = accounts.iter().map(|account| account.as_str()).collect();
         let begin = WireEnvelope {
-            reverse_path: &envelope.reverse_path,
             // An ASCII alias may stand for an account that is not.
             smtputf8: envelope.smtputf8 || recipients.iter().any(|account| !account.is_ascii()),
-            eight_bit_mime: envelope.eight_bit_mime,
+            body: if envelope.eight_bit_mime { Body::EightBitMime } else { Body::SevenBit },
             delivery_id: Some(envelope.id),
-            size,
-            recipients: &recipients,
+            ..WireEnvelope::new(&envelope.reverse_path, &recipients, size)
         };
         self.client.begin(&begin, &mut out)?;
         match content {

@@ -38,7 +38,9 @@ mod reply;
 mod server;
 mod xtext;
 
-pub use client::{Capabilities, ClientError, ClientEvent, ClientLimits, ClientSession, Envelope};
+pub use client::{
+    Capabilities, ClientError, ClientEvent, ClientLimits, ClientSession, DotStuffer, Envelope, Framing,
+};
 pub use command::{Body, Command, Dialect, Hello, Hold, Mail, Offers, Recipient};
 pub use content::{BareOctets, Flaw};
 pub use limits::{AUTH_LINE, Limits};

@@ -1,10 +1,7 @@
 //! What a sender wants to hear about a message: the parameters of RFC 3461.
 
 use crate::xtext;
-use std::{
-    fmt::{self, Write as _},
-    str::FromStr,
-};
+use std::{fmt, io::Write as _, str::FromStr};
 
 /// Octets of ENVID as it stands in MAIL (RFC 3461 §4.4).
 const ENVELOPE_ID: usize = 100;
@@ -226,8 +223,8 @@ pub struct RecipientParameters {
 
 impl RecipientParameters {
     /// Appends the parameters that were said, each with a space before it.
-    pub(crate) fn write_to(&self, out: &mut String) {
-        // Writing to a String cannot fail.
+    pub(crate) fn write_to(&self, out: &mut Vec<u8>) {
+        // Writing to a Vec cannot fail.
         if let Some(notify) = self.notify {
             let _ = write!(out, " NOTIFY={notify}");
         }

@@ -4,7 +4,7 @@ mod common;
 
 use chasqui_base::DeliveryId;
 use chasqui_smtp::{
-    ClientError, ClientEvent, ClientLimits, ClientSession, Envelope, Protocol, Reply, ReplyLimits,
+    Body, ClientError, ClientEvent, ClientLimits, ClientSession, Envelope, Protocol, Reply, ReplyLimits,
     ReversePath,
 };
 use common::{Driver, lmtp, smtp};
@@ -13,12 +13,10 @@ const RECIPIENTS: [&str; 3] = ["a@b", "no@b", "c@d"];
 
 fn envelope<'a>(reverse_path: &'a ReversePath, text: &[u8], id: DeliveryId) -> Envelope<'a, &'static str> {
     Envelope {
-        reverse_path,
         smtputf8: true,
-        eight_bit_mime: true,
+        body: Body::EightBitMime,
         delivery_id: Some(id),
-        size: text.len() as u64,
-        recipients: &RECIPIENTS,
+        ..Envelope::new(reverse_path, &RECIPIENTS, text.len() as u64)
     }
 }
 
@@ -46,6 +44,7 @@ fn exchange(protocol: Protocol, chunk: usize) -> (Driver, Vec<Option<Reply>>) {
                         out.extend_from_slice(text);
                     }
                     Some(ClientEvent::Done) => return (server, client.results()),
+                    Some(other) => panic!("{other:?}"),
                     None => break,
                 }
             }

@@ -3,8 +3,8 @@
 mod common;
 
 use chasqui_smtp::{
-    AUTH_LINE, BareOctets, ClientLimits, ClientSession, Command, Dialect, Envelope, Limits, Mailbox, Offers,
-    Profile, Protocol, Reply, ReplyLimits, ReversePath,
+    AUTH_LINE, BareOctets, ClientEvent, ClientLimits, ClientSession, Command, Dialect, Envelope, Limits,
+    Mailbox, Offers, Profile, Protocol, Reply, ReplyLimits, Ret, ReversePath,
 };
 use common::{Driver, lmtp, smtp, submission};
 
@@ -187,6 +187,13 @@ const REPLIES: &[&[u8]] = &[
     b"550 5.1.1 no\r\n",
     b"421 bye\r\n",
     b"250\r\n",
+    b"354 go on\r\n",
+    b"334 bW9yZQ==\r\n",
+    b"235 2.7.0 ok\r\n",
+    b"220 go on\r\n",
+    b"500 what\r\n",
+    b"250-x\r\n250-STARTTLS\r\n250 AUTH PLAIN\r\n",
+    b"250 x\r\n",
     b"\r\n",
     b"451 4.3.5 owner is now x\r\n",
     b"250-LIMITS RCPTMAX=9\r\n",
@@ -198,8 +205,9 @@ const REPLIES: &[&[u8]] = &[
 fn random_inputs_to_the_client() {
     let limits = ClientLimits { reply: ReplyLimits { line_length: 60, lines: 6 } };
     let mut random = Random(0x5eed_0003);
-    for _ in 0..inputs() {
-        let mut client = ClientSession::new(Protocol::Lmtp, "mx", limits);
+    for round in 0..inputs() {
+        let protocol = if round % 2 == 0 { Protocol::Lmtp } else { Protocol::Smtp };
+        let mut client = ClientSession::new(protocol, "mx", limits);
         let mut input = Vec::new();
         if random.below(2) == 0 {
             input.extend_from_slice(b"220 x\r\n250-x\r\n250-CHUNKING\r\n250 PIPELINING\r\n");
@@ -216,17 +224,21 @@ fn random_inputs_to_the_client() {
                 buffer.drain(..used);
                 if client.is_ready() {
                     let envelope = Envelope {
-                        reverse_path: &ReversePath::Null,
-                        smtputf8: false,
-                        eight_bit_mime: false,
-                        delivery_id: None,
-                        size: 0,
-                        recipients: &["a@b", "c@d"],
+                        ret: Some(Ret::Full),
+                        ..Envelope::new(&ReversePath::Null, &["a@b", "c@d"], 0)
                     };
-                    let _ = client.begin(&envelope, &mut Vec::new());
+                    match random.below(4) {
+                        0 => drop(client.begin(&envelope, &mut Vec::new())),
+                        1 => drop(client.start_tls()),
+                        2 => drop(client.authenticate("PLAIN", None)),
+                        _ => drop(client.open(&envelope, random.below(2) == 0)),
+                    }
                 }
-                if event.is_none() {
-                    break;
+                match event {
+                    Some(ClientEvent::StartTls) => client.tls_started(),
+                    Some(ClientEvent::Challenge(_)) => client.respond(None),
+                    None => break,
+                    _ => {}
                 }
             }
             assert!(buffer.len() < 60 * 6, "{input:?}");

@@ -113,8 +113,7 @@ fn lines_of_authentication_are_as_long_as_the_rfc_lets_them() {
     let limits = Limits { line_length: 512, ..Limits::default() };
     let profile = || Profile { limits: limits.clone(), ..submission() };
     let longest = "A".repeat((AUTH_LINE - "AUTH PLAIN \r\n".len()) / 4 * 4);
-    let seen =
-        under_tls(profile(), &format!("EHLO c\r\nAUTH PLAIN {longest}\r\n{longest}\r\ncmlnaHQ=\r\n"));
+    let seen = under_tls(profile(), &format!("EHLO c\r\nAUTH PLAIN {longest}\r\n{longest}\r\ncmlnaHQ=\r\n"));
     assert_eq!(seen.codes(), [250, 334, 334, 235]);
     let over = "A".repeat(AUTH_LINE);
     let seen =
