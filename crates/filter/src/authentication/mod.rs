@@ -1,0 +1,295 @@
+//! Whether a message is from whom it says: SPF, DKIM, DMARC and ARC, and what follows.
+//!
+//! [`Authenticator::spf`] runs at MAIL, [`Authenticator::message`] when the text is complete. Both ask only our own resolver, and
+//! every outcome of DNS has a result: see [`spf`], [`dkim`], [`dmarc`]. A temporary failure, a bogus (DNSSEC) answer among them,
+//! leads to a 451 or to acceptance ([`WhenUnsure`]) where DMARC hangs on it.
+//!
+//! # Bounds
+//!
+//! The header is held in memory up to `header_size`; a longer one is refused. The body is never held: it is hashed in pieces,
+//! files by a thread for such work. So many signatures, ARC sets, DNS look-ups and seconds, as
+//! [`AuthenticationLimits`] says, and no more.
+//!
+//! # Why not the mail-auth crate
+//!
+//! It wants the whole message in memory, asks hickory itself (which cannot tell bogus from failed), knows no void look-up limit
+//! for SPF, neither `pct` nor the public suffix list for DMARC, and takes any key for any sub-domain's `exists`. Its samples are
+//! our tests.
+
+mod arc;
+mod author;
+mod config;
+mod content;
+mod dkim;
+pub mod dmarc;
+mod header;
+mod keys;
+pub(crate) mod lookup;
+mod policy;
+mod results;
+mod spf;
+mod verdict;
+
+pub use config::{AuthenticationConfig, AuthenticationLimits, Policy, WhenUnsure};
+pub use verdict::{
+    Action, ArcResult, ArcVerdict, DkimResult, DkimVerdict, DmarcResult, DmarcVerdict, SpfCheck, SpfResult,
+    SpfVerdict, Verdict,
+};
+
+use self::{
+    dkim::{
+        Candidate,
+        canonical::{BodyHasher, Form},
+    },
+    header::Header,
+    keys::Keys,
+    policy::Rules,
+};
+use chasqui_base::StartError;
+use chasqui_courier::{Content, blocking};
+use chasqui_dns::Resolver;
+use chasqui_smtp::{Reply, ReversePath};
+use std::{
+    io,
+    net::IpAddr,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+/// Octets of a header up to which signatures are computed on the runtime's own threads.
+const INLINE: usize = 32 * 1024;
+
+/// Who sends a message.
+#[derive(Clone, Copy, Debug)]
+pub struct Sender<'a> {
+    /// The client's address.
+    pub ip: IpAddr,
+    /// Its name in HELO or EHLO.
+    pub hello: &'a str,
+    /// The reverse path in MAIL.
+    pub reverse_path: &'a ReversePath,
+}
+
+/// Finds out whether messages are from whom they say. Cheap to clone.
+#[derive(Clone)]
+pub struct Authenticator(Arc<Inner>);
+
+struct Inner {
+    config: AuthenticationConfig,
+    rules: Rules,
+    resolver: Resolver,
+    hostname: String,
+    authserv_id: String,
+    /// Canonical.
+    trusted_sealers: Vec<String>,
+}
+
+impl Authenticator {
+    /// `hostname` is this exchanger's.
+    ///
+    /// # Errors
+    /// When the configuration cannot be used: see [`AuthenticationConfig::check`].
+    pub fn new(
+        config: &AuthenticationConfig,
+        resolver: Resolver,
+        hostname: &str,
+    ) -> Result<Self, StartError> {
+        config.check("authentication")?;
+        Ok(Self(Arc::new(Inner {
+            rules: Rules::new(config),
+            resolver,
+            hostname: hostname.to_owned(),
+            authserv_id: config.authserv_id.clone().unwrap_or_else(|| hostname.to_owned()),
+            trusted_sealers: config.trusted_sealers.iter().filter_map(|name| config::canonical(name)).collect(),
+            config: config.clone(),
+        })))
+    }
+
+    /// The name in `Authentication-Results`.
+    #[must_use]
+    pub fn authserv_id(&self) -> &str {
+        &self.0.authserv_id
+    }
+
+    /// Whether the client may use the names it gives (RFC 7208). To be run at MAIL, beside the recipients' checks.
+    pub async fn spf(&self, sender: &Sender<'_>) -> SpfVerdict {
+        if !self.0.config.enabled {
+            let none = SpfCheck { result: SpfResult::None, domain: String::new(), explanation: None, reason: None };
+            return SpfVerdict { hello: none, mail_from: None };
+        }
+        spf::check(&self.0.resolver, &self.0.config.limits, &self.0.hostname, sender).await
+    }
+
+    /// What DKIM, DMARC and ARC say of a message as it came, before anything is added to it or stripped.
+    pub async fn message(&self, sender: &Sender<'_>, spf: &SpfVerdict, content: &Content) -> Verdict {
+        self.message_at(sender, spf, content, SystemTime::now()).await
+    }
+
+    /// The same as of another time: signatures expire.
+    pub async fn message_at(
+        &self,
+        sender: &Sender<'_>,
+        spf: &SpfVerdict,
+        content: &Content,
+        now: SystemTime,
+    ) -> Verdict {
+        let mut verdict = self.blank(spf);
+        if !self.0.config.enabled {
+            verdict.results = results::write_none(&self.0.authserv_id);
+            return verdict;
+        }
+        let examined = self.examine(&mut verdict, content, now).await;
+        verdict.action = self.0.rules.action(&verdict, std::iter::empty());
+        if let Err(error) = examined {
+            tracing::error!(%error, "a received message cannot be read");
+            verdict.unread = true;
+            verdict.action = Action::Defer(Reply::fixed(451, (4, 3, 0), "The message cannot be read here now"));
+        }
+        verdict.results = results::write(&results::Facts {
+            authserv_id: &self.0.authserv_id,
+            ip: sender.ip,
+            hello: sender.hello,
+            reverse_path: sender.reverse_path,
+            spf: &verdict.spf,
+            dkim: &verdict.dkim,
+            dmarc: &verdict.dmarc,
+            arc: &verdict.arc,
+        });
+        verdict
+    }
+
+    /// What follows from a verdict for recipients in these domains of ours: as far as the mildest of their policies goes, since
+    /// one reply answers for all. With one domain, what follows for it.
+    #[must_use]
+    pub fn action(&self, verdict: &Verdict, recipient_domains: &[&str]) -> Action {
+        if !self.0.config.enabled || verdict.unread {
+            return verdict.action.clone();
+        }
+        self.0.rules.action(verdict, recipient_domains.iter().copied())
+    }
+
+    /// Removes the `Authentication-Results` that a message brings in our name (RFC 8601 §5), or all of them if so configured;
+    /// returns how many. In a file they are renamed to `X-Removed-Auth-Results` instead. To be called after
+    /// [`message`](Self::message): what is removed may be signed.
+    ///
+    /// # Errors
+    /// When the file of the message cannot be read or written.
+    pub async fn strip_results(&self, content: &mut Content) -> io::Result<usize> {
+        let config = &self.0.config;
+        content::strip(
+            content,
+            &self.0.authserv_id,
+            config.remove_all_results,
+            config.limits.header_size.as_usize(),
+        )
+        .await
+    }
+
+    fn blank(&self, spf: &SpfVerdict) -> Verdict {
+        Verdict {
+            spf: spf.clone(),
+            dkim: Vec::new(),
+            dmarc: dmarc::unchecked(DmarcResult::None, None),
+            arc: arc::unchecked(ArcResult::None, None),
+            action: Action::Accept,
+            results: String::new(),
+            header_too_long: false,
+            unread: false,
+        }
+    }
+
+    async fn examine(&self, verdict: &mut Verdict, content: &Content, now: SystemTime) -> io::Result<()> {
+        let Inner { config, resolver, .. } = &*self.0;
+        let limits = &config.limits;
+        let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let Some((text, body)) = content::header(content, limits.header_size.as_usize()).await? else {
+            const REASON: Option<&str> = Some("header too long");
+            verdict.header_too_long = true;
+            verdict.dmarc = dmarc::unchecked(DmarcResult::PermError, REASON);
+            verdict.arc = arc::unchecked(ArcResult::Fail, REASON);
+            return Ok(());
+        };
+        let inline = text.len() <= INLINE;
+        let header = Arc::new(Header::new(text));
+        let authors = author::domains(&header);
+        let preferred = |domain: &str| {
+            let organization = dmarc::organizational(domain);
+            authors.iter().flatten().any(|author| dmarc::organizational(author) == organization)
+        };
+        let candidates = dkim::candidates(&header, limits.signatures, preferred);
+        let chain = arc::Chain::read(&header, limits.arc_sets);
+
+        let signatures = || candidates.iter().filter_map(|candidate| candidate.as_ref().ok());
+        let found_chain = chain.as_ref().ok().and_then(Option::as_ref);
+        let wants = |form| {
+            signatures().any(|signature| signature.body_form == form)
+                || found_chain.is_some_and(|chain| chain.newest().body_form == form)
+        };
+        let hasher = BodyHasher::new(wants(Form::Simple), wants(Form::Relaxed));
+        let key_names: Vec<String> = signatures()
+            .map(dkim::signature::Signature::key_name)
+            .chain(found_chain.into_iter().flat_map(arc::Chain::key_names))
+            .collect();
+        let policies = async {
+            let mut policies = Vec::new();
+            for author in authors.iter().flatten() {
+                policies.push(dmarc::discover(resolver, author.clone()).await);
+            }
+            policies
+        };
+        let deadline = limits.deadline.get();
+        let (hashes, keys, policies) = tokio::join!(
+            content::hash_body(content, body, hasher),
+            Keys::fetch(resolver, key_names, deadline),
+            tokio::time::timeout(deadline, policies),
+        );
+        let (hashes, policies) = (hashes?, policies.ok());
+
+        let shared = Arc::clone(&header);
+        let compute = move || {
+            let dkim = candidates
+                .into_iter()
+                .map(|candidate: Candidate| match candidate {
+                    Ok(signature) => dkim::verify(&signature, &shared, &hashes, &keys, now),
+                    Err(verdict) => verdict,
+                })
+                .collect();
+            let arc = match &chain {
+                Ok(None) => arc::unchecked(ArcResult::None, None),
+                Ok(Some(chain)) => chain.verify(&shared, &hashes, &keys, now),
+                Err(reason) => arc::unchecked(ArcResult::Fail, Some(*reason)),
+            };
+            Ok((dkim, arc, chain))
+        };
+        let chain;
+        (verdict.dkim, verdict.arc, chain) = if inline { compute()? } else { blocking(compute).await? };
+
+        verdict.dmarc = match (&authors, policies) {
+            (Err(reason), _) => dmarc::unchecked(DmarcResult::PermError, Some(*reason)),
+            (Ok(_), Some(policies)) => dmarc::verdict(&policies, &verdict.spf, &verdict.dkim, draw(&header)),
+            (Ok(authors), None) => DmarcVerdict {
+                author: authors.first().cloned().unwrap_or_default(),
+                ..dmarc::unchecked(DmarcResult::TempError, Some("DNS timed out"))
+            },
+        };
+        if let (ArcResult::Pass, Ok(Some(chain))) = (verdict.arc.result, &chain) {
+            let trusted = |domain: &str| self.0.trusted_sealers.iter().any(|sealer| sealer == domain);
+            verdict.arc.vouched = !verdict.dmarc.author.is_empty()
+                && chain.vouches(&header, &verdict.dmarc.author, trusted);
+        }
+        Ok(())
+    }
+}
+
+/// From 0 to 99, the same for the same message, so that trying again is no way around `pct`.
+fn draw(header: &Header) -> u8 {
+    let mut hash = blake3::Hasher::new();
+    for name in ["From", "Date", "Message-ID"] {
+        for field in header.named(name) {
+            hash.update(header.raw(field));
+        }
+    }
+    let bytes = hash.finalize();
+    let number = bytes.as_bytes().iter().take(4).fold(0u32, |number, byte| number << 8 | u32::from(*byte));
+    (number % 100) as u8
+}

@@ -1,0 +1,110 @@
+//! What follows from a verdict.
+//!
+//! DMARC decides. Its request (after `pct`) is followed as far as the receiving domain's policy goes: `none` < `mark` <
+//! `quarantine` < `reject`; `mark` stands for whatever is asked. A trusted ARC chain takes the request back. SPF alone decides
+//! only where the operator says so, and never against a DMARC pass.
+
+use super::{
+    config::{AuthenticationConfig, Domains, Policy, WhenUnsure},
+    dmarc::Disposition,
+    verdict::{Action, ArcResult, DmarcResult, SpfResult, Verdict},
+};
+use chasqui_smtp::Reply;
+
+/// The operator's part.
+pub(crate) struct Rules {
+    default: Policy,
+    receiving: Domains,
+    sending: Domains,
+    spf_fail: Policy,
+    malformed_author: Policy,
+    when_unsure: WhenUnsure,
+}
+
+impl Rules {
+    pub(crate) fn new(config: &AuthenticationConfig) -> Self {
+        Self {
+            default: config.policy,
+            receiving: Domains::new(&config.receiving),
+            sending: Domains::new(&config.sending),
+            spf_fail: config.spf_fail,
+            malformed_author: config.malformed_author,
+            when_unsure: config.when_unsure,
+        }
+    }
+
+    /// How far failures go for a message to these domains: as far as the mildest of them. Without any, the default.
+    fn bound<'a>(&self, recipients: impl Iterator<Item = &'a str>) -> Policy {
+        recipients.map(|domain| self.receiving.exact(domain).unwrap_or(self.default)).min().unwrap_or(self.default)
+    }
+
+    /// What follows for recipients in these domains.
+    pub(crate) fn action<'a>(&self, verdict: &Verdict, recipients: impl Iterator<Item = &'a str>) -> Action {
+        if verdict.header_too_long {
+            return Action::Reject(Reply::fixed(552, (5, 3, 4), "Message header too long"));
+        }
+        let bound = self.bound(recipients);
+        if bound == Policy::None {
+            return Action::Accept;
+        }
+        let dmarc = &verdict.dmarc;
+        let own = if dmarc.author.is_empty() { None } else { self.sending.nearest(&dmarc.author) };
+        let passes = dmarc.result == DmarcResult::Pass || (own.is_some() && (dmarc.spf_aligned || dmarc.dkim_aligned));
+        if passes || verdict.arc.vouched {
+            return Action::Accept;
+        }
+        let wanted = match (own, dmarc.result) {
+            (_, DmarcResult::PermError) => self.malformed_author,
+            (_, DmarcResult::TempError) => match self.unsure(verdict, own) {
+                Some(defer) => return defer,
+                None => Policy::None,
+            },
+            (Some(own), _) => own,
+            (None, _) => match dmarc.requested {
+                None | Some(Disposition::None) => Policy::None,
+                Some(Disposition::Quarantine) => Policy::Quarantine,
+                Some(Disposition::Reject) => Policy::Reject,
+            },
+        };
+        // A chain that would have vouched, had DNS answered.
+        if wanted > Policy::None
+            && verdict.arc.result == ArcResult::TempError
+            && let Some(defer) = self.unsure(verdict, None)
+        {
+            return defer;
+        }
+        let spf = if verdict.spf.result() == SpfResult::Fail { self.spf_fail } else { Policy::None };
+        match wanted.max(spf).min(bound) {
+            Policy::None => Action::Accept,
+            Policy::Mark => Action::Mark,
+            Policy::Quarantine => Action::Quarantine,
+            Policy::Reject if wanted >= spf => Action::Reject(refusal(verdict)),
+            Policy::Reject => {
+                // RFC 7372 §3.2.
+                let text = match &verdict.spf.decisive().explanation {
+                    Some(words) => format!("SPF check failed; the sender's domain says: {words}"),
+                    None => "SPF check failed".to_owned(),
+                };
+                Action::Reject(Reply::new(550, (5, 7, 23), text))
+            }
+        }
+    }
+
+    fn unsure(&self, verdict: &Verdict, own: Option<Policy>) -> Option<Action> {
+        // Nothing hangs on it where the domain asks for nothing.
+        let indifferent =
+            own == Some(Policy::None) || (own.is_none() && verdict.dmarc.published == Some(Disposition::None));
+        (self.when_unsure == WhenUnsure::Defer && !indifferent).then(|| {
+            Action::Defer(Reply::fixed(451, (4, 4, 3), "DNS cannot say now whether this message is genuine; try again later"))
+        })
+    }
+}
+
+fn refusal(verdict: &Verdict) -> Reply {
+    match verdict.dmarc.result {
+        DmarcResult::PermError => {
+            Reply::fixed(550, (5, 7, 1), "The message needs one From field that names its author")
+        }
+        _ => Reply::new(550, (5, 7, 1), format!("Refused by the DMARC policy of {}", verdict.dmarc.author)),
+    }
+}
