@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use chasqui_base::fsx::{create_private_dir, replace_file_durably};
 use chasqui_base::pki;
-use chasqui_base::tls::Role;
+use chasqui_base::tls::{PublicTlsFiles, Role};
 use chasqui_directory::keys::KeyFile;
 
 use super::DOMAIN;
@@ -27,14 +27,18 @@ pub const MX: &str = "mx.toml";
 /// Configuration of the proxy.
 pub const PROXY: &str = "proxy.toml";
 
+/// Configuration of the relay.
+pub const RELAY: &str = "relay.toml";
+
 /// Each role's name in the JSON line, and its file.
-pub const ROLES: [(&str, &str); 6] = [
+pub const ROLES: [(&str, &str); 7] = [
     ("directory1", DIRECTORY1),
     ("directory2", DIRECTORY2),
     ("storage1", STORAGE1),
     ("storage2", STORAGE2),
     ("mx", MX),
     ("proxy", PROXY),
+    ("relay", RELAY),
 ];
 
 /// By what names the roles and the clients reach each other.
@@ -48,6 +52,17 @@ pub fn ca(dir: &Path) -> PathBuf {
 /// The file of the user database.
 pub fn database(dir: &Path) -> PathBuf {
     dir.join("directory.sqlite")
+}
+
+/// The folder of what would have left.
+pub fn sink(dir: &Path) -> PathBuf {
+    dir.join("sink")
+}
+
+/// The certificate without a role, which mail programs and other mail servers see.
+pub fn public(dir: &Path) -> PublicTlsFiles {
+    let pki = dir.join("pki");
+    PublicTlsFiles { certificate: pki.join("public.crt"), key: pki.join("public.key") }
 }
 
 /// Makes what is missing and writes the configuration files.
@@ -69,13 +84,14 @@ fn certificates(dir: &Path) -> anyhow::Result<()> {
     create_private_dir(&pki).with_context(|| pki.display().to_string())?;
     let authority =
         if pki.join("ca.crt").exists() { pki::open_ca(&pki)? } else { pki::create_ca(&pki, DOMAIN)? };
-    let holders: [(&str, &[Role]); 7] = [
+    let holders: [(&str, &[Role]); 8] = [
         ("directory1", &[Role::Directory]),
         ("directory2", &[Role::Directory]),
         ("storage1", &[Role::Storage]),
         ("storage2", &[Role::Storage]),
         ("mx", &[Role::Mx]),
         ("proxy", &[Role::Proxy]),
+        ("relay", &[Role::Relay]),
         ("public", &[]),
     ];
     for (name, roles) in holders {
@@ -89,7 +105,7 @@ fn certificates(dir: &Path) -> anyhow::Result<()> {
 }
 
 /// Each configuration file and its text.
-fn configurations(dir: &Path, ports: Ports) -> [(&'static str, String); 6] {
+fn configurations(dir: &Path, ports: Ports) -> [(&'static str, String); 7] {
     [
         (DIRECTORY1, directory(dir, ports, "directory1", "primary")),
         (DIRECTORY2, directory(dir, ports, "directory2", "secondary")),
@@ -97,6 +113,7 @@ fn configurations(dir: &Path, ports: Ports) -> [(&'static str, String); 6] {
         (STORAGE2, storage(dir, ports, "storage2")),
         (MX, mx(dir, ports)),
         (PROXY, proxy(dir, ports)),
+        (RELAY, relay(dir, ports)),
     ]
 }
 
@@ -165,6 +182,27 @@ fn proxy(dir: &Path, ports: Ports) -> String {
     )
 }
 
+/// Everything that is not for the demo's own domain goes to the sink, whatever DNS says.
+fn relay(dir: &Path, ports: Ports) -> String {
+    format!(
+        "# The relay of the demo. `chasqui config example relay` shows every key.\n\n\
+         hostname = \"out.{DOMAIN}\"\n\
+         submission = [\"{submission}\"]\nsubmissions = [\"{submissions}\"]\ninside = [\"{inside}\"]\n\
+         control = {control}\nmetrics = \"{metrics}\"\n\n\
+         [[delivery.routes]]\ndomains = [\"*\"]\nhosts = [\"{sink}\"]\n\n\
+         {public}\n{directory}\n{tls}",
+        submission = ports.public("submission"),
+        submissions = ports.public("submissions"),
+        inside = ports.inner("relay-inside"),
+        control = quoted(&dir.join("relay.sock")),
+        metrics = ports.metrics("relay"),
+        sink = ports.inner("sink"),
+        public = public_tls(dir),
+        directory = ask(dir, ports),
+        tls = tls(dir, "relay"),
+    )
+}
+
 /// How a role reaches the directory.
 fn ask(dir: &Path, ports: Ports) -> String {
     format!(
@@ -188,11 +226,11 @@ fn tls(dir: &Path, name: &str) -> String {
 
 /// What mail programs and other mail servers see.
 fn public_tls(dir: &Path) -> String {
-    let pki = dir.join("pki");
+    let files = public(dir);
     format!(
         "[public_tls]\ncertificate = {}\nkey = {}\n",
-        quoted(&pki.join("public.crt")),
-        quoted(&pki.join("public.key"))
+        quoted(&files.certificate),
+        quoted(&files.key)
     )
 }
 
@@ -223,6 +261,7 @@ mod tests {
                 DIRECTORY1 | DIRECTORY2 => RoleName::Directory,
                 STORAGE1 | STORAGE2 => RoleName::Storage,
                 MX => RoleName::Mx,
+                RELAY => RoleName::Relay,
                 _ => RoleName::Proxy,
             };
             with_role!(role, R => {

@@ -7,10 +7,12 @@ use chasqui_base::config;
 use chasqui_directory::DirectoryService;
 use chasqui_mx::MxService;
 use chasqui_proxy::ProxyService;
+use chasqui_relay::RelayService;
 use chasqui_storage::StorageService;
 
-use super::Site;
-use super::files;
+use super::ports::Ports;
+use super::sink::{BoundSink, Listening, Sink};
+use super::{Site, files};
 use crate::role::Role;
 use crate::run::{Bound, Running, whole};
 
@@ -22,6 +24,8 @@ pub struct BoundFleet {
     storage2: Bound<StorageService>,
     mx: Bound<MxService>,
     proxy: Bound<ProxyService>,
+    relay: Bound<RelayService>,
+    sink: BoundSink,
 }
 
 /// Every role, serving.
@@ -32,11 +36,14 @@ pub struct Fleet {
     storage2: Running<StorageService>,
     mx: Running<MxService>,
     proxy: Running<ProxyService>,
+    relay: Running<RelayService>,
+    sink: Sink,
 }
 
 impl Fleet {
     /// Binds every role from its own file in the folder.
-    pub async fn bind(dir: &Path) -> anyhow::Result<BoundFleet> {
+    pub async fn bind(dir: &Path, ports: Ports, listening: Listening) -> anyhow::Result<BoundFleet> {
+        let sink = || BoundSink::bind(&files::sink(dir), ports.inner("sink"), &files::public(dir), listening);
         Ok(BoundFleet {
             directory1: bind(dir, files::DIRECTORY1).await?,
             directory2: bind(dir, files::DIRECTORY2).await?,
@@ -44,6 +51,8 @@ impl Fleet {
             storage2: bind(dir, files::STORAGE2).await?,
             mx: bind(dir, files::MX).await?,
             proxy: bind(dir, files::PROXY).await?,
+            relay: bind(dir, files::RELAY).await?,
+            sink: sink().context("the demo cannot start (the sink)")?,
         })
     }
 
@@ -57,16 +66,17 @@ impl Fleet {
             reload(&self.storage2, dir, files::STORAGE2).await,
             reload(&self.mx, dir, files::MX).await,
             reload(&self.proxy, dir, files::PROXY).await,
+            reload(&self.relay, dir, files::RELAY).await,
         ];
         results.into_iter().collect()
     }
 
-    /// The exchanger ends first, so that what it has open is delivered; who is asked by the others ends last. The proxy and the
-    /// storage nodes end together: the nodes say BYE to idle sessions, and with that the proxy's relays end too.
+    /// The exchanger and the relay end first, so that what they have open is delivered; who is asked by the others ends last. The proxy
+    /// and the storage nodes end together: the nodes say BYE to idle sessions, and with that the proxy's connections end too.
     pub async fn stop(self) {
-        self.mx.stop().await;
+        tokio::join!(self.mx.stop(), self.relay.stop());
         tokio::join!(self.proxy.stop(), self.storage1.stop(), self.storage2.stop());
-        tokio::join!(self.directory1.stop(), self.directory2.stop());
+        tokio::join!(self.directory1.stop(), self.directory2.stop(), self.sink.stop());
     }
 }
 
@@ -80,6 +90,8 @@ impl BoundFleet {
             storage2: self.storage2.start(),
             mx: self.mx.start(),
             proxy: self.proxy.start(),
+            relay: self.relay.start(),
+            sink: self.sink.start(),
         }
     }
 }

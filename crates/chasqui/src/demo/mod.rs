@@ -1,15 +1,18 @@
-//! `chasqui demo`: one exchanger, two storage nodes, two directory servers and one proxy in one process on loopback.
+//! `chasqui demo`: one exchanger, two storage nodes, two directory servers, one proxy and one relay in one process on loopback, and a
+//! sink that takes what would leave for the internet.
 //!
 //! The order is what keeps a demo from being half started: the folder is claimed, then completed (certificates, keys,
 //! configuration, accounts), then every role is bound from its own configuration file, and only then does any of them serve.
 //! Whatever fails before that is one sentence, and dropping what was bound leaves nothing behind but the folder.
 
 mod accounts;
+mod departures;
 mod files;
 mod fleet;
 mod folder;
 mod ports;
 mod report;
+mod sink;
 
 use std::path::PathBuf;
 
@@ -20,9 +23,11 @@ use crate::admin::output;
 use crate::cli::DemoArguments;
 use crate::system::{self, Signal, Signals};
 use accounts::Account;
+use departures::Departures;
 use fleet::Fleet;
 use folder::Folder;
 use ports::Ports;
+use sink::Listening;
 
 /// The domain of the demo: reserved for tests by RFC 2606, so that no mail can ever leave for it.
 const DOMAIN: &str = "ejemplo.test";
@@ -34,8 +39,9 @@ pub async fn run(arguments: DemoArguments) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     init_logging(system::log_format(&arguments.log), arguments.log.log.as_deref().unwrap_or("warn"))
         .map_err(anyhow::Error::msg)?;
+    let (listening, departures) = Departures::channel();
     let (site, fleet) = tokio::select! {
-        started = start(&arguments) => started?,
+        started = start(&arguments, listening) => started?,
         () = signals.second_stop() => return Ok(()),
     };
     if arguments.json {
@@ -43,6 +49,7 @@ pub async fn run(arguments: DemoArguments) -> anyhow::Result<()> {
     } else {
         output::line(&report::text(&site))?;
     }
+    departures.print(arguments.json);
     system::ready();
     while signals.next().await == Signal::Reload {
         system::reloading();
@@ -81,7 +88,7 @@ struct Site {
     _folder: Folder,
 }
 
-async fn start(arguments: &DemoArguments) -> anyhow::Result<(Site, Fleet)> {
+async fn start(arguments: &DemoArguments, listening: Listening) -> anyhow::Result<(Site, Fleet)> {
     let ports = Ports::new(arguments.port_base);
     let mut folder = Folder::claim(&arguments.dir, arguments.fresh)?;
     let dir = folder.path().to_owned();
@@ -90,7 +97,7 @@ async fn start(arguments: &DemoArguments) -> anyhow::Result<(Site, Fleet)> {
         accounts::fill(&dir, ports, folder.is_new()).await?;
         folder.prepared(arguments.port_base)?;
     }
-    let fleet = Fleet::bind(&dir).await?.start();
+    let fleet = Fleet::bind(&dir, ports, listening).await?.start();
     let accounts = accounts::all().collect();
     Ok((Site { dir, ports, accounts, _folder: folder }, fleet))
 }

@@ -1,4 +1,4 @@
-//! What the demo says when all is ready: a table and three commands for people, one line of JSON for programs.
+//! What the demo says when all is ready: a table and four commands for people, one line of JSON for programs.
 
 use serde_json::{Map, Value, json};
 
@@ -43,7 +43,7 @@ pub fn json(site: &Site) -> anyhow::Result<String> {
     }))?)
 }
 
-/// The table of end points, the accounts, and three commands to paste.
+/// The table of end points, the accounts, and four commands to paste.
 pub fn text(site: &Site) -> String {
     let mut table = output::table(&["service", "address", "what for"]);
     for service in ports::PUBLIC.into_iter().chain(ports::INNER) {
@@ -54,22 +54,25 @@ pub fn text(site: &Site) -> String {
     }
     let accounts: Vec<String> =
         site.accounts.iter().map(|account| format!("{} ({})", account.address(), account.node)).collect();
-    let [send, imaps, pop3s] = commands(site);
+    let [send, imaps, pop3s, submit] = commands(site);
     format!(
         "Chasqui is running in {dir}\n\n{table}\n\n\
          Accounts: {accounts}\nPassword of each: {PASSWORD}\n\n\
          Send ana a message:\n\n{send}\n\n\
          Read her newest message over IMAPS:\n\n{imaps}\n\n\
          Fetch her first message over POP3S:\n\n{pop3s}\n\n\
+         Let her write to the rest of the internet:\n\n{submit}\n\n\
+         It would leave, and is kept in {sink} instead; each such message is a line here.\n\n\
          Ctrl-C stops. The mail stays for the next start; `chasqui demo --fresh` starts over.",
         dir = site.dir.display(),
         table = table.trim_fmt(),
+        sink = files::sink(&site.dir).display(),
         accounts = accounts.join(", "),
     )
 }
 
-/// What to paste into a shell: send, read over IMAPS, read over POP3S.
-fn commands(site: &Site) -> [String; 3] {
+/// What to paste into a shell: send to the site, read over IMAPS, read over POP3S, send out.
+fn commands(site: &Site) -> [String; 4] {
     let port = |service: &str| site.ports.public(service).port();
     let ca = shell_word(&files::ca(&site.dir).display().to_string());
     let login = format!("--user ana@{DOMAIN}:{PASSWORD}");
@@ -84,6 +87,11 @@ fn commands(site: &Site) -> [String; 3] {
             port("imaps")
         ),
         format!("  curl --silent --show-error --cacert {ca} {login} pop3s://localhost:{}/1", port("pop3s")),
+        format!(
+            "  printf 'From: ana@{DOMAIN}\\r\\nTo: maria@example.org\\r\\nSubject: Hola\\r\\n\\r\\nHola, María.\\r\\n' |\n    \
+             curl --silent --show-error --cacert {ca} {login} smtps://localhost:{}/demo --mail-from ana@{DOMAIN} --mail-rcpt maria@example.org --upload-file -",
+            port("submissions")
+        ),
     ]
 }
 
