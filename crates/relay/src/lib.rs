@@ -11,6 +11,7 @@
 //!
 //! - [`config`]: the configuration file.
 //! - [`message`], [`fate`], [`carrier`]: the vocabulary: what is queued, what became of it, and who carries it.
+//! - [`sign`]: DKIM signatures.
 //! - `service`: what is opened, served and reloaded.
 
 pub mod carrier;
@@ -18,6 +19,7 @@ pub mod config;
 pub mod fate;
 pub mod message;
 mod service;
+pub mod sign;
 
 pub use config::Config;
 pub use service::RelayService;

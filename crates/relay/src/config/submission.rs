@@ -123,7 +123,7 @@ pub struct Limits {
     pub recipients: u32,
     /// Messages of one connection. Then it is closed with 421. Default no limit.
     pub messages: Option<u32>,
-    /// Octets of a command line. Longer ones get 500. Default 12288, what an initial response of SASL may need (RFC 4954 §4).
+    /// Octets of a command line. Longer ones get 500. AUTH may be longer (RFC 4954 §4). Default 2048.
     pub line_length: usize,
     /// Octets of a line of message text. Messages with longer ones get 554. Default no limit.
     pub text_line_length: Option<usize>,
@@ -159,7 +159,7 @@ impl Default for Limits {
             header_fields: 1000,
             recipients: 1000,
             messages: None,
-            line_length: 12_288,
+            line_length: wire.line_length,
             text_line_length: None,
             errors: wire.errors,
             unknown_commands: wire.unknown_commands,
