@@ -343,6 +343,7 @@ mod tests {
     async fn both_ends_know_each_others_role() {
         let (_dir, mx, storage) = site();
         let (mx, storage) = (RoleTls::load(&mx).unwrap(), RoleTls::load(&storage).unwrap());
+        let mut bindings = Vec::new();
         // Twice: the second handshake resumes the first one's session, and must know the roles too.
         for _ in 0..2 {
             let (near, far) = Stream::pair().unwrap();
@@ -352,13 +353,17 @@ mod tests {
                 stream.write_all(b"hola").await.unwrap();
                 stream.flush().await.unwrap();
                 let _ = stream.read_u8().await;
-                roles
+                (roles, stream.channel_binding())
             });
             let mut stream = mx.connect(near, "localhost", Role::Storage).await.unwrap();
             let mut got = [0; 4];
             stream.read_exact(&mut got).await.unwrap();
+            let bound = stream.channel_binding();
+            assert!(bound.is_some() && !bindings.contains(&bound));
             stream.shutdown().await.unwrap();
-            let roles = serving.await.unwrap();
+            let (roles, theirs) = serving.await.unwrap();
+            assert_eq!(bound, theirs);
+            bindings.push(bound);
             assert!(&got == b"hola" && roles.has(Role::Mx) && !roles.has(Role::Proxy));
         }
     }

@@ -4,7 +4,8 @@ use crate::capability::Capabilities;
 use crate::command::{AuthCommand, Command, CommandError};
 use crate::reader::Reader;
 use crate::reply::{self, ResponseCode};
-use crate::sasl::{Credentials, Exchange, Mechanism, Progress, SaslError};
+use chasqui_sasl::scram::Channel;
+use chasqui_sasl::{Claim, Exchange, Mechanism, Progress, SaslError, encode};
 
 /// The server's side of the AUTHORIZATION state (RFC 1939 §4): everything up to the moment when somebody else has to
 /// decide whether the credentials are good.
@@ -51,7 +52,7 @@ pub enum Event {
     /// `+OK` was appended: send it, then start TLS and call [`Authorization::tls_started`].
     StartTls,
     /// The client gave these credentials. Nothing was appended.
-    LogIn(Credentials),
+    LogIn(Claim),
     /// The client said QUIT; `+OK` was appended: send it and close.
     Quit,
     /// Too many errors, or octets after STLS; `-ERR` was appended: send it and close.
@@ -210,7 +211,7 @@ impl Authorization {
             return Event::Replied;
         }
         match named {
-            Some(login) => Event::LogIn(Credentials::Password { authorize: None, login, password }),
+            Some(login) => Event::LogIn(Claim::Password { authorize: None, login, password }),
             None => self.wrong(out, "send USER first"),
         }
     }
@@ -222,17 +223,19 @@ impl Authorization {
         if !self.offers(&auth.mechanism) {
             return self.progress(Err(SaslError::Unsupported), out);
         }
-        self.progress(Exchange::begin(&auth.mechanism, auth.initial), out)
+        self.progress(Exchange::begin(auth.mechanism, auth.initial, &Channel::default()), out)
     }
 
     fn progress(&mut self, progress: Result<Progress, SaslError>, out: &mut Vec<u8>) -> Event {
         match progress {
             Ok(Progress::Challenge(exchange, text)) => {
                 self.state = State::Exchange(exchange);
-                reply::challenge(out, text);
+                reply::challenge(out, &encode(&text));
                 Event::Replied
             }
-            Ok(Progress::Done(credentials)) => Event::LogIn(credentials),
+            Ok(Progress::Done(claim)) => Event::LogIn(claim),
+            // SCRAM is not offered here, so it does not begin.
+            Ok(Progress::Salt(_) | Progress::Proof(_)) => self.progress(Err(SaslError::Unsupported), out),
             Err(error) => {
                 self.errors = self.errors.saturating_add(1);
                 reply::err(out, &error.to_string());
@@ -245,7 +248,7 @@ impl Authorization {
         match mechanism {
             Mechanism::Plain | Mechanism::Login => self.offer.passwords_now(),
             Mechanism::External => self.offer.external,
-            Mechanism::Other => false,
+            _ => false,
         }
     }
 
@@ -302,9 +305,7 @@ mod tests {
     fn user_and_pass_give_the_credentials() {
         let mut session = Authorization::new(Offer { tls_active: true, ..PROXY });
         let (event, out) = talk(&mut session, "USER ana@ejemplo.test\r\nCAPA\r\nPASS se cret\r\n");
-        let Some(Event::LogIn(Credentials::Password { login, password, .. })) = event else {
-            panic!("{event:?}")
-        };
+        let Some(Event::LogIn(Claim::Password { login, password, .. })) = event else { panic!("{event:?}") };
         assert_eq!((login.as_str(), password.expose()), ("ana@ejemplo.test", "se cret"));
         assert!(out.contains("SASL PLAIN LOGIN\r\n") && !out.contains("STLS"));
     }
@@ -341,7 +342,7 @@ mod tests {
         let mut session = Authorization::new(STORAGE);
         let (event, _) = talk(&mut session, "AUTH EXTERNAL YW5hQGVqZW1wbG8udGVzdA==\r\n");
         assert!(
-            matches!(event, Some(Event::LogIn(Credentials::External { authorize })) if authorize == "ana@ejemplo.test")
+            matches!(event, Some(Event::LogIn(Claim::External { authorize })) if authorize == "ana@ejemplo.test")
         );
         let mut session = Authorization::new(STORAGE);
         let (_, out) = talk(&mut session, "CAPA\r\nUSER ana\r\n");

@@ -3,7 +3,7 @@ use std::num::NonZeroU32;
 use chasqui_base::Secret;
 
 use crate::reader::LineTooLong;
-use crate::sasl::{self, Mechanism};
+use chasqui_sasl::{self as sasl, Mechanism};
 
 /// One POP3 command, parsed.
 #[derive(Debug)]

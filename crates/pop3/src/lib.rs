@@ -23,7 +23,6 @@ mod content;
 mod limits;
 mod reader;
 pub mod reply;
-mod sasl;
 
 pub use authorization::{Authorization, Event, Offer, Passwords};
 pub use capability::Capabilities;
@@ -32,4 +31,3 @@ pub use content::{DotStuffer, TopCutter};
 pub use limits::Limits;
 pub use reader::{LineTooLong, Reader};
 pub use reply::ResponseCode;
-pub use sasl::{Credentials, Exchange, Mechanism, Progress, SaslError};

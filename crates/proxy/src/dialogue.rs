@@ -4,8 +4,8 @@ use chasqui_base::net::Endpoint;
 use chasqui_directory::{Node, Services};
 
 use crate::config::Limits;
-use crate::credentials::{BadCredentials, Credentials};
 use crate::metrics::Protocol;
+use chasqui_sasl::{BadCredentials, Credentials};
 
 /// One client's conversation up to its log-in.
 pub trait Dialogue: Sized + Send + Sync + 'static {

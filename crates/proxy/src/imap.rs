@@ -9,10 +9,10 @@ use chasqui_imap::{
     Tag,
 };
 // The exchanges of SASL are the same in both protocols; only their framing differs.
-use chasqui_pop3::{Exchange, Mechanism, Progress, SaslError};
+use chasqui_sasl::scram::Channel;
+use chasqui_sasl::{BadCredentials, Credentials, Exchange, Mechanism, Progress, SaslError, encode};
 
 use crate::config::Limits;
-use crate::credentials::{BadCredentials, Credentials};
 use crate::dialogue::{Answer, Dialogue, Farewell, Next, Offer, Refusal, lines};
 use crate::metrics::Protocol;
 
@@ -249,7 +249,7 @@ impl Imap {
                     },
                     None => None,
                 };
-                return self.progress(tag, Exchange::begin(&mechanism, initial), out);
+                return self.progress(tag, Exchange::begin(mechanism, initial, &Channel::default()), out);
             }
             _ => self.wrong(Some(&tag), "Log in first", out),
         }
@@ -275,13 +275,17 @@ impl Imap {
     fn progress(&mut self, tag: Tag, progress: Result<Progress, SaslError>, out: &mut Vec<u8>) -> Next {
         match progress {
             Ok(Progress::Challenge(exchange, challenge)) => {
-                out.extend_from_slice(format!("+ {challenge}\r\n").as_bytes());
+                out.extend_from_slice(format!("+ {}\r\n", encode(&challenge)).as_bytes());
                 self.state = State::Exchange(tag, exchange);
                 Next::Replied
             }
-            Ok(Progress::Done(spoken)) => {
+            Ok(Progress::Done(claim)) => {
                 self.state = State::Deciding(tag);
-                Next::LogIn(Credentials::of(spoken))
+                Next::LogIn(Credentials::of(claim))
+            }
+            // SCRAM is not offered here, so it does not begin.
+            Ok(Progress::Salt(_) | Progress::Proof(_)) => {
+                self.progress(tag, Err(SaslError::Unsupported), out)
             }
             Err(error) => {
                 self.errors += 1;
@@ -289,7 +293,7 @@ impl Imap {
                     // RFC 9051 §6.2.2: `*` is answered by BAD.
                     SaslError::Cancelled => Reply::bad("Cancelled"),
                     SaslError::Encoding | SaslError::Malformed => Reply::bad("Malformed response"),
-                    SaslError::Unsupported => Reply::no("Unknown mechanism").with(Code::Cannot),
+                    _ => Reply::no("Unknown mechanism").with(Code::Cannot),
                 };
                 reply.tagged(&tag, out);
                 Next::Replied

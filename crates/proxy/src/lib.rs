@@ -11,8 +11,6 @@
 //! | --- | --- |
 //! | [`config`] | the role's settings |
 //! | [`dialogue`], [`imap`], [`pop3`] | what is said before the log-in and towards the node, without I/O |
-//! | [`credentials`] | name and password, checked |
-//! | `guessing` | slows, then refuses who guesses passwords |
 //! | `log_in` | standing → password → owner node → mailbox |
 //! | `nodes` | connections to storage nodes, and which of them are down |
 //! | `session` | one client from accept to hang-up |
@@ -25,9 +23,7 @@
 //! - A relayed session owns no buffer and no state of the log-in (see `session`).
 
 pub mod config;
-pub mod credentials;
 pub mod dialogue;
-mod guessing;
 pub mod imap;
 mod log_in;
 pub mod metrics;

@@ -8,12 +8,12 @@ use chasqui_directory::{AccountRecord, Verdict};
 use tokio::io::AsyncWriteExt;
 use tracing::{error, info, warn};
 
-use crate::credentials::Credentials;
 use crate::dialogue::{Answer, Dialogue, MAX_ANSWER, Refusal};
-use crate::guessing::Standing;
 use crate::metrics::{Outcome, Step};
 use crate::session::{Opened, Session};
 use crate::shared::{Settings, Shared};
+use chasqui_sasl::Credentials;
+use chasqui_sasl::guessing::Standing;
 
 /// Decides a log-in. On success the mailbox is open at its owner.
 pub async fn log_in<D: Dialogue>(

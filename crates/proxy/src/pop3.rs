@@ -8,9 +8,9 @@ use chasqui_pop3::reply::{err, err_code};
 use chasqui_pop3::{Authorization, Event, Limits as WireLimits, Passwords, Reader, ResponseCode};
 
 use crate::config::Limits;
-use crate::credentials::Credentials;
 use crate::dialogue::{Answer, Dialogue, Farewell, Next, Offer, Refusal, lines};
 use crate::metrics::Protocol;
+use chasqui_sasl::Credentials;
 
 /// A POP3 client that has not logged in.
 pub struct Pop3 {

@@ -11,12 +11,12 @@ use prometheus_client::registry::Registry;
 
 use crate::config::Config;
 use crate::dialogue::Dialogue;
-use crate::guessing::Guessing;
 use crate::imap::Imap;
 use crate::metrics::Metrics;
 use crate::pop3::Pop3;
 use crate::session;
 use crate::shared::{Settings, Shared, Verifier};
+use chasqui_sasl::guessing::Guessing;
 
 /// The proxy role.
 pub struct ProxyService {

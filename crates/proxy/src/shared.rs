@@ -11,9 +11,9 @@ use chasqui_base::{Secret, StartError};
 use chasqui_directory::{DirectoryClient, DirectoryUnavailable, Verdict};
 
 use crate::config::{Limits, PlaintextLogin, Timeouts};
-use crate::guessing::Guessing;
 use crate::metrics::Metrics;
 use crate::nodes::Nodes;
+use chasqui_sasl::guessing::Guessing;
 
 /// One proxy's state.
 pub struct Shared {

@@ -6,12 +6,16 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use rustls::ProtocolVersion;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsStream;
 
 /// What one read takes at most. Shared by a thread, so its size costs nothing a connection.
 pub(super) const SCRATCH: usize = 64 * 1024;
+
+/// RFC 9266 §2.
+const CHANNEL_BINDING: &[u8] = b"EXPORTER-Channel-Binding";
 
 thread_local! {
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH]);
@@ -73,6 +77,26 @@ impl Stream {
         Some((format!("{version:?}"), format!("{:?}", suite.suite())))
     }
 
+    /// The connection's `tls-exporter` channel binding (RFC 9266): the same at both ends of one TLS connection, and nowhere else. `None`
+    /// without TLS, and below TLS 1.3, where it would be unique only with the extended master secret (RFC 9266 §3).
+    pub fn channel_binding(&self) -> Option<Vec<u8>> {
+        let Kind::Tls(stream) = &self.kind else { return None };
+        let material = [0; 32];
+        let exported = match &**stream {
+            TlsStream::Client(stream) => {
+                let connection = stream.get_ref().1;
+                is_tls_1_3(connection.protocol_version())
+                    .then(|| connection.export_keying_material(material, CHANNEL_BINDING, Some(b"")))
+            }
+            TlsStream::Server(stream) => {
+                let connection = stream.get_ref().1;
+                is_tls_1_3(connection.protocol_version())
+                    .then(|| connection.export_keying_material(material, CHANNEL_BINDING, Some(b"")))
+            }
+        };
+        exported?.ok().map(|material| material.to_vec())
+    }
+
     /// The certificates of the other end, its own first.
     pub(crate) fn peer_certificates(&self) -> Option<&[rustls_pki_types::CertificateDer<'static>]> {
         let Kind::Tls(stream) = &self.kind else { return None };
@@ -99,6 +123,10 @@ impl Stream {
             Poll::Ready(Ok(buffer.filled().len()))
         })
     }
+}
+
+fn is_tls_1_3(version: Option<ProtocolVersion>) -> bool {
+    version == Some(ProtocolVersion::TLSv1_3)
 }
 
 impl AsyncRead for Stream {

@@ -274,7 +274,7 @@ async fn among_guesses_sent_at_once_the_right_one_is_not_told_by_its_answer() {
 async fn what_lasts_of_a_session_is_small() {
     let registry = &mut prometheus_client::registry::Registry::default();
     let config = crate::Config::default();
-    let guessing = crate::guessing::Guessing::new(config.guessing.clone(), std::time::Instant::now());
+    let guessing = chasqui_sasl::guessing::Guessing::new(config.guessing.clone(), std::time::Instant::now());
     let settings = crate::shared::Settings::of(&config);
     let metrics = crate::metrics::Metrics::new(registry);
     let directory = Arc::new(super::Table::default());

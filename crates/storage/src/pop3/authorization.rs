@@ -3,7 +3,8 @@ use std::sync::Arc;
 
 use chasqui_base::Lifecycle;
 use chasqui_base::tls::PeerRoles;
-use chasqui_pop3::{Authorization, Credentials, Event, Offer, Passwords, ResponseCode, reply};
+use chasqui_pop3::{Authorization, Event, Offer, Passwords, ResponseCode, reply};
+use chasqui_sasl::Claim;
 
 use super::Connection;
 use super::maildrop::Maildrop;
@@ -39,8 +40,8 @@ pub(super) async fn run(
                 }
             }
             Some(Event::Replied) => connection.flush_if_much().await?,
-            Some(Event::LogIn(credentials)) => {
-                if let Some(maildrop) = log_in(credentials, &mut connection.out, roles, node).await {
+            Some(Event::LogIn(claim)) => {
+                if let Some(maildrop) = log_in(claim, &mut connection.out, roles, node).await {
                     return Ok(Some(maildrop));
                 }
             }
@@ -60,12 +61,12 @@ async fn shutting_down(connection: &mut Connection) -> io::Result<Option<Maildro
 
 /// Opens the maildrop and answers `+OK`, or answers `-ERR`.
 async fn log_in(
-    credentials: Credentials,
+    claim: Claim,
     out: &mut Vec<u8>,
     roles: PeerRoles,
     node: &Arc<Node>,
 ) -> Option<Maildrop> {
-    let Credentials::External { authorize } = credentials else {
+    let Claim::External { authorize } = claim else {
         reply::err_code(out, ResponseCode::Auth, "passwords are not taken here");
         return None;
     };

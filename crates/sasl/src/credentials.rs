@@ -1,7 +1,8 @@
 //! What a client said about itself, checked, whichever protocol and mechanism it came by.
 
 use chasqui_base::Secret;
-use chasqui_pop3::Credentials as Spoken;
+
+use crate::exchange::Claim;
 
 /// Longest login name, in octets: an address with quotes in it (RFC 5321 §4.5.3.1) fits.
 pub const MAX_LOGIN: usize = 512;
@@ -28,6 +29,9 @@ pub enum BadCredentials {
 
 impl Credentials {
     /// Checks a name and a password as they were typed.
+    ///
+    /// # Errors
+    /// [`BadCredentials::Malformed`].
     pub fn new(login: &[u8], password: &[u8]) -> Result<Self, BadCredentials> {
         let text = |octets: &[u8]| {
             std::str::from_utf8(octets).map(str::to_owned).map_err(|_| BadCredentials::Malformed)
@@ -36,14 +40,19 @@ impl Credentials {
     }
 
     /// Checks what came out of a SASL exchange or of USER and PASS.
-    pub fn of(spoken: Spoken) -> Result<Self, BadCredentials> {
-        match spoken {
-            Spoken::Password { authorize: Some(other), login, .. } if !other.eq_ignore_ascii_case(&login) => {
+    ///
+    /// # Errors
+    /// [`BadCredentials`].
+    pub fn of(claim: Claim) -> Result<Self, BadCredentials> {
+        match claim {
+            Claim::Password { authorize: Some(other), login, .. } if !other.eq_ignore_ascii_case(&login) => {
                 Err(BadCredentials::ForAnother)
             }
-            Spoken::Password { login, password, .. } => Self::checked(login, password),
-            // Client certificates prove nothing about users here; the mechanism is not offered.
-            Spoken::External { .. } => Err(BadCredentials::Malformed),
+            Claim::Password { login, password, .. } => Self::checked(login, password),
+            // Not a password: to be handled before by whoever offers such a mechanism.
+            Claim::External { .. } | Claim::Bearer { .. } | Claim::Proved { .. } => {
+                Err(BadCredentials::Malformed)
+            }
         }
     }
 
@@ -74,7 +83,7 @@ mod tests {
 
     fn spoken(authorize: Option<&str>, login: &str, password: &str) -> Result<Credentials, BadCredentials> {
         let (login, password) = (login.to_owned(), Secret::new(password.to_owned()));
-        Credentials::of(Spoken::Password { authorize: authorize.map(str::to_owned), login, password })
+        Credentials::of(Claim::Password { authorize: authorize.map(str::to_owned), login, password })
     }
 
     #[test]

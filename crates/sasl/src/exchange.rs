@@ -1,23 +1,18 @@
+//! The server's side of an exchange, one answer after the other.
+
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chasqui_base::Secret;
 
-/// A SASL mechanism named by a client.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Mechanism {
-    /// RFC 4616.
-    Plain,
-    /// The undocumented LOGIN that old clients insist on (draft-murchison-sasl-login).
-    Login,
-    /// RFC 4422 appendix A: the identity is that of the certificate of the TLS connection.
-    External,
-    /// Anything else; never offered.
-    Other,
-}
+use crate::bearer;
+use crate::mechanism::Mechanism;
+use crate::scram::{Channel, ClientFinal, ClientFirst, Waiting};
 
 /// Who a client says that it is.
 #[derive(Debug)]
-pub enum Credentials {
+pub enum Claim {
     /// A login name and its password (USER/PASS, PLAIN, LOGIN).
     Password {
         /// The identity to act as, where the client named one other than `login` (RFC 4616 §2).
@@ -32,6 +27,18 @@ pub enum Credentials {
         /// The authorization identity: an account's canonical address.
         authorize: String,
     },
+    /// A token that somebody else gave out (OAUTHBEARER).
+    Bearer {
+        /// The identity to act as.
+        authorize: Option<String>,
+        /// The token as it came.
+        token: Secret,
+    },
+    /// The directory has verified a proof of the password, and the client has heard so (SCRAM).
+    Proved {
+        /// The name as typed.
+        login: String,
+    },
 }
 
 /// An exchange that waits for the client's answer to a challenge.
@@ -45,15 +52,27 @@ pub enum Exchange {
     LoginPassword(String),
     /// EXTERNAL without an initial response.
     External,
+    /// OAUTHBEARER without an initial response.
+    Bearer,
+    /// SCRAM without an initial response.
+    ScramFirst(Mechanism, Channel),
+    /// SCRAM, waiting for the proof.
+    Scram(Waiting),
+    /// SCRAM, waiting for the client to have heard that we know the password too.
+    ScramConfirmed(String),
 }
 
 /// Where an exchange stands.
 #[derive(Debug)]
 pub enum Progress {
-    /// Send this challenge (base64 already), then give the answer to [`Exchange::answer`].
-    Challenge(Exchange, &'static str),
+    /// Send this challenge, which is not encoded yet, and give the answer to the exchange.
+    Challenge(Exchange, Cow<'static, str>),
+    /// SCRAM: ask the directory for the salt, go on with [`ClientFirst::challenge`].
+    Salt(ClientFirst),
+    /// SCRAM: ask the directory about the proof. If it is right go on with [`ClientFinal::confirm`], if not the exchange is over.
+    Proof(ClientFinal),
     /// The client has said everything.
-    Done(Credentials),
+    Done(Claim),
 }
 
 /// Why an exchange ended without credentials.
@@ -68,47 +87,42 @@ pub enum SaslError {
     /// Well encoded, but not what the mechanism takes.
     #[error("the response is malformed")]
     Malformed,
+    /// The client wants to act for somebody else.
+    #[error("log in as yourself")]
+    ForAnother,
+    /// Client and server do not stand at the two ends of one TLS connection, or were told different lists of mechanisms.
+    #[error("the channel binding does not match")]
+    ChannelBinding,
+    /// The server that we speak to does not know the password.
+    #[error("the server does not know the password")]
+    WrongServer,
     /// No such mechanism.
     #[error("unknown mechanism")]
     Unsupported,
 }
 
-impl Mechanism {
-    /// The mechanism of this name, in any case.
-    #[must_use]
-    pub fn parse(name: &str) -> Self {
-        [Self::Plain, Self::Login, Self::External]
-            .into_iter()
-            .find(|known| known.name().eq_ignore_ascii_case(name))
-            .unwrap_or(Self::Other)
-    }
-
-    /// Its registered name.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Plain => "PLAIN",
-            Self::Login => "LOGIN",
-            Self::External => "EXTERNAL",
-            Self::Other => "",
-        }
-    }
-}
-
 impl Exchange {
-    /// Starts `mechanism` with the initial response, if one came.
+    /// Starts `mechanism` with the initial response, if one came, decoded. `channel` is for SCRAM.
     ///
     /// # Errors
-    /// [`SaslError::Unsupported`] for [`Mechanism::Other`], [`SaslError::Malformed`] for a bad initial response.
-    pub fn begin(mechanism: &Mechanism, initial: Option<Secret>) -> Result<Progress, SaslError> {
+    /// [`SaslError::Unsupported`] for [`Mechanism::Other`], others for a bad initial response.
+    pub fn begin(
+        mechanism: Mechanism,
+        initial: Option<Secret>,
+        channel: &Channel,
+    ) -> Result<Progress, SaslError> {
         let exchange = match mechanism {
             Mechanism::Plain => Self::Plain,
             Mechanism::Login => Self::LoginName,
             Mechanism::External => Self::External,
+            Mechanism::OAuthBearer => Self::Bearer,
+            Mechanism::ScramSha256 | Mechanism::ScramSha256Plus => {
+                Self::ScramFirst(mechanism, channel.clone())
+            }
             Mechanism::Other => return Err(SaslError::Unsupported),
         };
         match initial {
-            Some(response) => exchange.step(&response),
+            Some(response) => exchange.respond(&response),
             None => Ok(exchange.challenge()),
         }
     }
@@ -122,19 +136,23 @@ impl Exchange {
             return Err(SaslError::Cancelled);
         }
         let response = decode(line)?;
-        self.step(&response)
+        self.respond(&response)
     }
 
     fn challenge(self) -> Progress {
         let text = match self {
-            Self::Plain | Self::External => "",
-            Self::LoginName => "VXNlcm5hbWU6",
-            Self::LoginPassword(_) => "UGFzc3dvcmQ6",
+            Self::LoginName => "Username:",
+            Self::LoginPassword(_) => "Password:",
+            _ => "",
         };
-        Progress::Challenge(self, text)
+        Progress::Challenge(self, Cow::Borrowed(text))
     }
 
-    fn step(self, response: &Secret) -> Result<Progress, SaslError> {
+    /// Goes on with the client's response, decoded.
+    ///
+    /// # Errors
+    /// [`SaslError`]: the exchange is over.
+    pub fn respond(self, response: &Secret) -> Result<Progress, SaslError> {
         let text = response.expose();
         match self {
             Self::Plain => plain(text).map(Progress::Done),
@@ -144,7 +162,7 @@ impl Exchange {
                 }
                 Ok(Self::LoginPassword(text.to_owned()).challenge())
             }
-            Self::LoginPassword(login) => Ok(Progress::Done(Credentials::Password {
+            Self::LoginPassword(login) => Ok(Progress::Done(Claim::Password {
                 authorize: None,
                 login,
                 password: Secret::from(text.to_owned()),
@@ -153,14 +171,21 @@ impl Exchange {
                 if text.contains('\0') {
                     return Err(SaslError::Malformed);
                 }
-                Ok(Progress::Done(Credentials::External { authorize: text.to_owned() }))
+                Ok(Progress::Done(Claim::External { authorize: text.to_owned() }))
             }
+            Self::Bearer => bearer::parse(text).map(Progress::Done),
+            Self::ScramFirst(mechanism, channel) => {
+                ClientFirst::parse(text, mechanism, &channel).map(Progress::Salt)
+            }
+            Self::Scram(waiting) => waiting.answer(text).map(Progress::Proof),
+            Self::ScramConfirmed(login) if text.is_empty() => Ok(Progress::Done(Claim::Proved { login })),
+            Self::ScramConfirmed(_) => Err(SaslError::Malformed),
         }
     }
 }
 
 /// `[authzid] NUL authcid NUL passwd` (RFC 4616 §2).
-fn plain(text: &str) -> Result<Credentials, SaslError> {
+fn plain(text: &str) -> Result<Claim, SaslError> {
     let mut parts = text.split('\0');
     let (Some(authorize), Some(login), Some(password), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
@@ -171,17 +196,22 @@ fn plain(text: &str) -> Result<Credentials, SaslError> {
         return Err(SaslError::Malformed);
     }
     let authorize = (!authorize.is_empty() && authorize != login).then(|| authorize.to_owned());
-    Ok(Credentials::Password {
-        authorize,
-        login: login.to_owned(),
-        password: Secret::from(password.to_owned()),
-    })
+    Ok(Claim::Password { authorize, login: login.to_owned(), password: Secret::from(password.to_owned()) })
 }
 
 /// Decodes one base64 response.
-pub(crate) fn decode(line: &[u8]) -> Result<Secret, SaslError> {
+///
+/// # Errors
+/// [`SaslError::Encoding`].
+pub fn decode(line: &[u8]) -> Result<Secret, SaslError> {
     let octets = STANDARD.decode(line).map_err(|_| SaslError::Encoding)?;
     String::from_utf8(octets).map(Secret::from).map_err(|_| SaslError::Encoding)
+}
+
+/// Encodes a challenge in base64.
+#[must_use]
+pub fn encode(challenge: &str) -> String {
+    STANDARD.encode(challenge)
 }
 
 #[cfg(test)]
@@ -194,13 +224,13 @@ mod tests {
 
     #[test]
     fn plain_gives_login_and_password_and_an_identity_only_when_it_differs() {
-        let Ok(Progress::Done(Credentials::Password { authorize, login, password })) =
+        let Ok(Progress::Done(Claim::Password { authorize, login, password })) =
             Exchange::Plain.answer(&encoded("ana\0ana\0secret"))
         else {
             panic!("not done")
         };
         assert_eq!((authorize, login.as_str(), password.expose()), (None, "ana", "secret"));
-        let Ok(Progress::Done(Credentials::Password { authorize, .. })) =
+        let Ok(Progress::Done(Claim::Password { authorize, .. })) =
             Exchange::Plain.answer(&encoded("beto\0ana\0secret"))
         else {
             panic!("not done")
@@ -219,15 +249,17 @@ mod tests {
 
     #[test]
     fn login_asks_for_the_name_and_then_for_the_password() {
-        let Ok(Progress::Challenge(exchange, "VXNlcm5hbWU6")) = Exchange::begin(&Mechanism::Login, None)
+        let Ok(Progress::Challenge(exchange, text)) =
+            Exchange::begin(Mechanism::Login, None, &Channel::default())
         else {
             panic!("no challenge")
         };
-        let Ok(Progress::Challenge(exchange, "UGFzc3dvcmQ6")) = exchange.answer(&encoded("ana")) else {
+        assert_eq!(encode(&text), "VXNlcm5hbWU6");
+        let Ok(Progress::Challenge(exchange, text)) = exchange.answer(&encoded("ana")) else {
             panic!("no second challenge")
         };
-        let Ok(Progress::Done(Credentials::Password { login, password, .. })) =
-            exchange.answer(&encoded("x y"))
+        assert_eq!(encode(&text), "UGFzc3dvcmQ6");
+        let Ok(Progress::Done(Claim::Password { login, password, .. })) = exchange.answer(&encoded("x y"))
         else {
             panic!("not done")
         };

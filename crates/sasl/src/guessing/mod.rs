@@ -15,7 +15,10 @@
 //!   logged in before is not refused for the points of the name.
 //! - Memory is fixed at the start ([`table`]).
 
+mod config;
 mod table;
+
+pub use config::GuessingConfig;
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
@@ -25,7 +28,6 @@ use std::time::{Duration, Instant};
 use chasqui_base::EmailAddress;
 use chasqui_base::net::client_network;
 
-use crate::config::GuessingConfig;
 use table::ScoreTable;
 
 /// How long an address stays known as one of a user's own: its mark halves every so many seconds
