@@ -11,15 +11,18 @@
 //!
 //! - [`config`]: the configuration file.
 //! - [`message`], [`fate`], [`carrier`]: the vocabulary: what is queued, what became of it, and who carries it.
+//! - [`delivery`]: how a message leaves.
 //! - [`sign`]: DKIM signatures.
 //! - `service`: what is opened, served and reloaded.
 
 pub mod carrier;
 pub mod config;
+pub mod delivery;
 pub mod fate;
 pub mod message;
 mod service;
 pub mod sign;
+pub mod tls;
 
 pub use config::Config;
 pub use service::RelayService;
