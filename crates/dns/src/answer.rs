@@ -11,7 +11,7 @@ pub struct Answer<T> {
     pub secure: bool,
     /// The name that has the records, after aliases: lower case, without the final dot.
     pub name: String,
-    /// Whether they are past their time, given because no server answers (RFC 8767). Such an answer is never secure.
+    /// Whether they are past their time, given because no server answers (RFC 8767). Never an answer that DNSSEC proved.
     pub stale: bool,
 }
 

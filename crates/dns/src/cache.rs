@@ -65,7 +65,8 @@ impl Cache {
         }
     }
 
-    /// Remembers an outcome for `ttl`. Records stay beyond it to be served stale; that there are none does not.
+    /// Remembers an outcome for `ttl`. Records stay beyond it to be served stale, unless DNSSEC proved them: given again without their
+    /// proof, what depends on it would change, and given with it, a withdrawn key would live on. Nor does their absence stay.
     pub(crate) fn put(
         &self,
         name: Name,
@@ -74,9 +75,9 @@ impl Cache {
         ttl: Duration,
         now: Instant,
     ) {
-        // TLSA records decide whom we trust: a withdrawn one must not live on.
-        let serve_stale =
-            if outcome.is_ok() && kind != RecordType::TLSA { self.serve_stale } else { Duration::ZERO };
+        let may_be_stale =
+            kind != RecordType::TLSA && outcome.as_ref().as_ref().is_ok_and(|answer| !answer.secure);
+        let serve_stale = if may_be_stale { self.serve_stale } else { Duration::ZERO };
         if (ttl + serve_stale).is_zero() {
             self.entries.invalidate(&(name, kind));
             return;
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn absence_and_tlsa_are_never_stale() {
+    fn absence_and_tlsa_and_what_was_proved_are_never_stale() {
         let cache = Cache::new(10, Duration::from_secs(60));
         let now = Instant::now();
         let later = now + Duration::from_secs(6);
@@ -197,8 +198,10 @@ mod tests {
             Duration::from_secs(5),
             now,
         );
+        let proved = Answer { records: Vec::new(), secure: true, name: "x.test".to_owned(), stale: false };
+        cache.put(x.clone(), RecordType::TXT, &Arc::new(Ok(proved)), Duration::from_secs(5), now);
         assert!(matches!(cache.get(&x, RecordType::MX, now), Remembered::Fresh(_)));
-        for kind in [RecordType::MX, RecordType::TLSA] {
+        for kind in [RecordType::MX, RecordType::TLSA, RecordType::TXT] {
             assert!(matches!(cache.get(&x, kind, later), Remembered::Nothing));
         }
     }

@@ -33,8 +33,8 @@ pub struct Config {
     pub max_ttl: Span,
     /// How long it is remembered at most that a name or record does not exist. Default 15m.
     pub negative_ttl: Span,
-    /// How long past its end a remembered answer is still given while no server answers (RFC 8767). Never for TLSA records, and
-    /// never as secure. 0 turns it off. Default 1h.
+    /// How long past its end a remembered answer is still given while no server answers (RFC 8767). Never one that DNSSEC proved, nor
+    /// TLSA records. 0 turns it off. Default 1h.
     pub serve_stale: Span,
     /// Look-ups under way at once; more wait, within `deadline`. Default 1024.
     pub in_flight: usize,

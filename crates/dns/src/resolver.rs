@@ -171,6 +171,12 @@ impl Resolver {
         }))
     }
 
+    /// The name that this one is an alias of (CNAME), not followed further.
+    pub async fn alias(&self, name: &str) -> Result<Answer<String>, DnsError> {
+        let answer = self.look_up(parse(name)?, RecordType::CNAME).await?;
+        Ok(answer.filter_map(|record| target(&record).map(text)))
+    }
+
     /// Whether the name exists, with whatever records.
     pub async fn exists(&self, name: &str) -> Result<bool, DnsError> {
         match self.look_up(parse(name)?, RecordType::A).await {
@@ -244,7 +250,7 @@ impl Inner {
             // Servers that follow aliases in a circle give up with SERVFAIL: the alias by itself says more.
             if is_server_failure(&response)
                 && let Ok(alias) = self.transport.ask(Query::query(asked.clone(), RecordType::CNAME)).await
-                && alias.answers.iter().any(|record| record.name == asked && target(record).is_some())
+                && alias.answers.iter().any(|record| record.name == asked && target(&record.data).is_some())
             {
                 response = Ok(alias);
             }
@@ -284,9 +290,12 @@ impl Chase {
         kind: RecordType,
         provable: bool,
     ) -> Result<Vec<RData>, DnsError> {
-        while let Some(alias) = message.answers.iter().find(|r| r.name == self.at && target(r).is_some()) {
+        while kind != RecordType::CNAME
+            && let Some(alias) =
+                message.answers.iter().find(|r| r.name == self.at && target(&r.data).is_some())
+        {
             self.take(alias, provable)?;
-            let Some(target) = target(alias) else { break };
+            let Some(target) = target(&alias.data) else { break };
             if self.seen.contains(target) || self.seen.len() > MAX_ALIASES {
                 return Err(DnsError::CnameLoop);
             }
@@ -336,8 +345,8 @@ impl Chase {
     }
 }
 
-fn target(record: &Record) -> Option<&Name> {
-    match &record.data {
+fn target(data: &RData) -> Option<&Name> {
+    match data {
         RData::CNAME(CNAME(target)) => Some(target),
         _ => None,
     }

@@ -11,27 +11,29 @@ const TLSA: &str =
     "_25._tcp.mx TLSA 3 1 1 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n";
 
 fn zone(records: &str) -> Vec<Zone> {
-    vec![Zone::signed("signed.test", &format!("$TTL 1\n{records}{TLSA}"))]
+    let records = format!("$TTL 1\n{records}{TLSA}");
+    vec![Zone::signed("signed.test", &records), Zone::unsigned("plain.test", &records)]
 }
 
 #[tokio::test]
-async fn the_last_answer_is_given_while_no_server_answers_but_is_not_secure() {
+async fn the_last_answer_is_given_while_no_server_answers_unless_it_was_proved() {
     let Some(mut server) = NameServer::start(&zone("mx A 192.0.2.1\n")) else { return };
     let dns = server.resolver();
-    let answer = dns.a("mx.signed.test").await.unwrap();
-    assert!(answer.secure && !answer.stale);
+    let answer = dns.a("mx.plain.test").await.unwrap();
+    assert!(!answer.secure && !answer.stale);
+    assert!(dns.a("mx.signed.test").await.unwrap().secure);
     assert!(dns.tlsa(25, "mx.signed.test").await.unwrap().secure);
     server.stop();
     tokio::time::sleep(Duration::from_millis(1100)).await;
 
     for _ in 0..2 {
-        let stale = dns.a("mx.signed.test").await.unwrap();
+        let stale = dns.a("mx.plain.test").await.unwrap();
         assert!(stale.stale && !stale.secure && stale.records == answer.records);
     }
-    let error = dns.tlsa(25, "mx.signed.test").await.unwrap_err();
-    assert!(error.is_temporary(), "{error:?}");
-    let error = dns.a("never-asked.signed.test").await.unwrap_err();
-    assert!(error.is_temporary(), "{error:?}");
+    let tlsa = dns.tlsa(25, "mx.signed.test").await.unwrap_err();
+    let proved = dns.a("mx.signed.test").await.unwrap_err();
+    let unknown = dns.a("never-asked.plain.test").await.unwrap_err();
+    assert!(tlsa.is_temporary() && proved.is_temporary() && unknown.is_temporary());
 
     let mut registry = Registry::default();
     dns.register(&mut registry);
@@ -50,10 +52,10 @@ async fn the_last_answer_is_given_while_no_server_answers_but_is_not_secure() {
 async fn stale_answers_can_be_turned_off() {
     let Some(mut server) = NameServer::start(&zone("mx A 192.0.2.1\n")) else { return };
     let dns = Resolver::new(&Config { serve_stale: Span::secs(0), ..server.config() }).unwrap();
-    dns.a("mx.signed.test").await.unwrap();
+    dns.a("mx.plain.test").await.unwrap();
     server.stop();
     tokio::time::sleep(Duration::from_millis(1100)).await;
-    assert!(dns.a("mx.signed.test").await.unwrap_err().is_temporary());
+    assert!(dns.a("mx.plain.test").await.unwrap_err().is_temporary());
 }
 
 #[tokio::test]

@@ -139,6 +139,8 @@ async fn aliases_are_followed_and_name_the_last() {
     let dns = server.resolver();
     let answer = dns.a("alias2.signed.test").await.unwrap();
     assert!(answer.secure && answer.name == "mx1.signed.test");
+    let alias = dns.alias("alias2.signed.test").await.unwrap();
+    assert!(alias.secure && alias.records == ["alias.signed.test"]);
     let away = dns.a("away.signed.test").await.unwrap();
     assert!(!away.secure && away.name == "mx.plain.test", "{away:?}");
     assert_eq!(dns.a("dangling.signed.test").await, Err(DnsError::NoSuchName { secure: true }));

@@ -1,0 +1,138 @@
+//! What security a destination demands, and how a connection to one of its hosts is secured (S11, E19).
+//!
+//! ```text
+//! domain ──▶ TXT _mta-sts., HTTPS policy (kept) ─┐
+//!        ──▶ configured minimum ─────────────────┼─▶ DomainPolicy ──host──▶ Requirement ──secure──▶ connection, facts
+//! host   ──▶ secure TLSA records (DANE) ─────────┘                                   └──note──▶ metrics, TLS reports
+//! ```
+//!
+//! | what is known | requirement |
+//! | --- | --- |
+//! | MX proved, host's addresses proved, usable TLSA records (RFC 7672) | [`Requirement::Dane`]: decides alone |
+//! | the same, but no record is usable | [`Requirement::Encrypted`] at least |
+//! | the TLSA look-up fails, or is bogus | none: the host is passed over for now |
+//! | MTA-STS `enforce`, the host is one of its (RFC 8461) | [`Requirement::WebPki`] with the host's name |
+//! | MTA-STS `enforce`, the host is not | none: passed over |
+//! | the message demands it (RFC 8689): MX proved by DNSSEC or MTA-STS | [`Requirement::WebPki`] |
+//! | the message demands it: neither | none, for good |
+//! | configured minimum | as it says |
+//! | MTA-STS `testing` | [`Requirement::Tested`] |
+//! | nothing | [`Requirement::Opportunistic`] |
+
+mod config;
+mod dane;
+mod handshake;
+mod host;
+mod metrics;
+mod requirement;
+mod sts;
+
+pub use config::{DomainMinimum, MinimumLevel, ReportConfig, TlsConfig};
+pub use dane::Dane;
+pub use requirement::{
+    DomainPolicy, Failure, PolicyFailure, Requirement, TlsFacts, TlsFailure, Verified, Violation,
+};
+pub use sts::{Mode, Policy, PolicyError};
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use chasqui_base::net::Stream;
+use chasqui_base::{Lifecycle, StartError};
+use chasqui_dns::Resolver;
+use prometheus_client::registry::Registry;
+
+use self::handshake::Handshakes;
+use self::metrics::Metrics;
+use self::sts::Policies;
+
+/// The policies of all destinations. Cloning shares them.
+#[derive(Clone)]
+pub struct TlsPolicies {
+    config: Arc<TlsConfig>,
+    resolver: Resolver,
+    handshakes: Handshakes,
+    sts: Arc<Policies>,
+    metrics: Metrics,
+}
+
+/// A connection to a host, or the attempt to have one, as reports tell of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Session<'a> {
+    /// The mail host's name as MX has it.
+    pub host: &'a str,
+    /// The host's address, if a connection was made.
+    pub remote: Option<IpAddr>,
+    /// Our own address, if a connection was made.
+    pub local: Option<IpAddr>,
+    /// What was required; none if the host was passed over.
+    pub requirement: Option<&'a Requirement>,
+}
+
+/// How a session's TLS went.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// The connection is secured.
+    Secured(&'a TlsFacts),
+    /// It is not, although STARTTLS was tried or wanted: [`TlsFailure::not_offered`] for a host without it.
+    Failed(&'a TlsFailure),
+    /// The host was passed over.
+    Refused(&'a PolicyFailure),
+}
+
+impl TlsPolicies {
+    /// Reads the CAs and what is kept on disk.
+    ///
+    /// # Errors
+    /// A value of the configuration, a file or a folder that cannot be used.
+    pub fn open(config: &TlsConfig, resolver: Resolver, registry: &mut Registry) -> Result<Self, StartError> {
+        config.check("delivery_tls")?;
+        let metrics = Metrics::register(registry);
+        let handshakes = Handshakes::new(config.extra_ca.as_deref(), config.handshake.get())?;
+        let sts = Arc::new(Policies::open(config, resolver.clone(), &handshakes, metrics.clone())?);
+        Ok(Self { config: Arc::new(config.clone()), resolver, handshakes, sts, metrics })
+    }
+
+    /// Begins to keep MTA-STS policies fresh.
+    pub fn start(&self, run: &Lifecycle) {
+        if self.config.mta_sts {
+            run.spawn(Arc::clone(&self.sts).refresh(run.clone()));
+        }
+    }
+
+    /// What the domain demands. From memory, or with a look-up in DNS and, if its MTA-STS policy is new, a fetch.
+    pub async fn domain(&self, domain: &str) -> DomainPolicy {
+        let domain = domain.trim_end_matches('.').to_ascii_lowercase();
+        let found = if self.config.mta_sts { self.sts.of_domain(&domain).await } else { Default::default() };
+        let minimum = self.config.minimum(&domain);
+        DomainPolicy {
+            domain: domain.into(),
+            sts: found.policy,
+            sts_failure: found.failure,
+            minimum: minimum.map(|minimum| minimum.level).unwrap_or_default(),
+            names: minimum.map(|minimum| minimum.names.as_slice()).unwrap_or_default().into(),
+        }
+    }
+
+    /// Secures a connection to `host` after its positive reply to STARTTLS.
+    ///
+    /// # Errors
+    /// Why TLS did not come about as required. The connection is lost.
+    pub async fn secure(
+        &self,
+        stream: Stream,
+        host: &str,
+        requirement: &Requirement,
+    ) -> Result<(Stream, TlsFacts), TlsFailure> {
+        self.handshakes.secure(stream, host, requirement).await
+    }
+
+    /// Counts how a session's TLS went, for the metrics and for the domain's report.
+    pub fn note(&self, _domain: &DomainPolicy, _session: &Session<'_>, event: Event<'_>) {
+        match event {
+            Event::Secured(facts) => self.metrics.secured(facts),
+            Event::Failed(failure) => self.metrics.failed(failure.kind),
+            Event::Refused(failure) => self.metrics.failed(failure.kind),
+        }
+    }
+}
