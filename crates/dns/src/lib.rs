@@ -35,5 +35,3 @@ pub mod testing;
 pub use answer::{Addresses, Answer, DnsError, Mx, Tlsa, is_null_mx};
 pub use config::Config;
 pub use resolver::Resolver;
-
-pub use hickory_resolver::TokioResolver;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chasqui_base::StartError;
-use hickory_resolver::TokioResolver;
 use hickory_resolver::net::{self, NetError};
 use hickory_resolver::proto::dnssec::Proof;
 use hickory_resolver::proto::op::{DnsResponse, Message, Query, ResponseCode};
@@ -19,7 +18,7 @@ use crate::cache::{Cache, Outcome, Remembered};
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::proof;
-use crate::transport::{self, Transport};
+use crate::transport::Transport;
 
 /// Aliases that are followed.
 const MAX_ALIASES: usize = 16;
@@ -30,7 +29,6 @@ pub struct Resolver(Arc<Inner>);
 
 struct Inner {
     transport: Transport,
-    hickory: TokioResolver,
     cache: Cache,
     metrics: Metrics,
     in_flight: Semaphore,
@@ -45,7 +43,6 @@ impl Resolver {
         config.check("dns")?;
         Ok(Self(Arc::new(Inner {
             transport: Transport::new(config)?,
-            hickory: transport::hickory(config)?,
             cache: Cache::new(config.cache_entries, config.serve_stale.get()),
             metrics: Metrics::new(),
             in_flight: Semaphore::new(config.in_flight.min(Semaphore::MAX_PERMITS)),
@@ -60,15 +57,9 @@ impl Resolver {
         self.0.metrics.register(registry);
     }
 
-    /// hickory's own resolver with the same servers and trust anchor, for a library that wants one.
-    pub fn hickory(&self) -> &TokioResolver {
-        &self.0.hickory
-    }
-
     /// Forgets all outcomes.
     pub fn clear(&self) {
         self.0.cache.clear();
-        self.0.hickory.clear_cache();
     }
 
     /// TXT records, each one's strings joined (RFC 7208 §3.3); what is not UTF-8 is replaced.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use chasqui_base::StartError;
 use futures_util::stream::{self, Stream, StreamExt};
 use hickory_resolver::config::{
-    ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts, ServerOrderingStrategy,
+    ConnectionConfig, NameServerConfig, ResolveHosts, ResolverOpts, ServerOrderingStrategy,
 };
 use hickory_resolver::net::dnssec::DnssecDnsHandle;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
@@ -21,7 +21,7 @@ use hickory_resolver::proto::dnssec::TrustAnchors;
 use hickory_resolver::proto::op::{DnsRequest, DnsRequestOptions, DnsResponse, Query, ResponseCode};
 use hickory_resolver::proto::rr::RecordType;
 use hickory_resolver::{
-    NameServerPool, PoolContext, ResponseCache, TlsConfig, TokioResolver, TtlConfig, system_conf,
+    NameServerPool, PoolContext, ResponseCache, TlsConfig, TtlConfig, system_conf,
 };
 
 use crate::config::Config;
@@ -77,17 +77,6 @@ impl Transport {
             Self::Validating(handle) => handle.lookup(query, options).first_answer().await,
         }
     }
-}
-
-/// hickory's own resolver with the same servers, for a library that wants one.
-pub(crate) fn hickory(config: &Config) -> Result<TokioResolver, StartError> {
-    let servers = ResolverConfig::from_name_servers(servers(config)?);
-    let mut builder = TokioResolver::builder_with_config(servers, TokioRuntimeProvider::default());
-    *builder.options_mut() = options(config);
-    if let Some(anchors) = trust_anchors(config)? {
-        builder = builder.with_trust_anchor(Arc::new(anchors));
-    }
-    builder.build().map_err(|error| StartError::value("dns", error.to_string()))
 }
 
 /// The keys that validation starts from; none where it is off.
