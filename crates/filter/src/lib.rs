@@ -5,6 +5,7 @@
 
 pub mod authentication;
 pub mod connection;
+pub mod content;
 mod metrics;
 
 pub use metrics::Metrics;

@@ -1,0 +1,199 @@
+//! DNS lists: all asked at once, one deadline for all.
+
+mod name;
+
+use super::config::{ListKind, ListedName, ListsConfig};
+use chasqui_base::DomainName;
+use chasqui_dns::Resolver;
+use name::{Codes, of_address};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio::task::JoinSet;
+
+/// How often it is looked up whether a list lists everything.
+const PROBED: Duration = Duration::from_secs(3600);
+
+/// Characters of a list's own text that a refusal quotes.
+const TEXT: usize = 200;
+
+/// What the lists say of a client.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Listing {
+    /// The sum of the weights.
+    pub score: i32,
+    /// An allow list has it.
+    pub allowed: bool,
+    /// The zones that list it, the heaviest first.
+    pub zones: Vec<String>,
+    /// The name in the heaviest that was asked for, so that its text can be fetched.
+    name: Option<String>,
+}
+
+impl Listing {
+    /// Adds what other lists say.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.score = self.score.saturating_add(other.score);
+        self.allowed |= other.allowed;
+        self.zones.extend(other.zones.iter().cloned());
+        if self.name.is_none() {
+            self.name.clone_from(&other.name);
+        }
+    }
+}
+
+pub(crate) struct Lists {
+    address: Vec<Arc<List>>,
+    domain: Vec<(Arc<List>, Vec<ListedName>)>,
+    deadline: Duration,
+    resolver: Resolver,
+}
+
+struct List {
+    zone: DomainName,
+    kind: ListKind,
+    weight: i32,
+    codes: Codes,
+    probe: Mutex<Probe>,
+}
+
+/// Whether the list lists 127.0.0.1, and when that was last looked up (RFC 5782 §5: it must not).
+#[derive(Default)]
+struct Probe {
+    at: Option<Instant>,
+    blind: bool,
+}
+
+impl Lists {
+    /// `None` when no list is configured.
+    pub(crate) fn new(config: &ListsConfig, resolver: &Resolver) -> Option<Self> {
+        let list = |zone: &DomainName, kind, weight, codes| {
+            Arc::new(List { zone: zone.clone(), kind, weight, codes, probe: Mutex::default() })
+        };
+        let address: Vec<_> = config
+            .address
+            .iter()
+            .map(|of| list(&of.zone, of.kind, of.weight, Codes::new(&of.codes, of.bits)))
+            .collect();
+        let domain: Vec<_> = config
+            .domain
+            .iter()
+            .map(|of| {
+                let codes = Codes::new(&of.codes, of.bits);
+                (list(&of.zone, ListKind::Block, of.weight, codes), of.names.clone())
+            })
+            .collect();
+        (!address.is_empty() || !domain.is_empty()).then(|| Self {
+            address,
+            domain,
+            deadline: config.deadline.get(),
+            resolver: resolver.clone(),
+        })
+    }
+
+    /// Asks the lists of addresses.
+    pub(crate) async fn address(&self, ip: IpAddr) -> Listing {
+        // The probe of a list is in the client's own address family (RFC 5782 §5).
+        let nobody: IpAddr = if ip.to_canonical().is_ipv4() {
+            Ipv4Addr::LOCALHOST.into()
+        } else {
+            // ::FFFF:7F00:1 would be taken for IPv4 by `of_address`, so its nibbles are those of ::1, which nobody can send from either.
+            Ipv6Addr::LOCALHOST.into()
+        };
+        let questions = self.address.iter().map(|list| {
+            let name = |ip| of_address(ip, list.zone.as_str());
+            (Arc::clone(list), name(ip), name(nobody))
+        });
+        self.ask(questions.collect()).await
+    }
+
+    /// Asks the lists of domains that want this kind of name.
+    pub(crate) async fn domain(&self, kind: ListedName, name: &str) -> Listing {
+        if self.domain.is_empty() || !super::hello::is_fully_qualified(name) {
+            return Listing::default();
+        }
+        let questions = self.domain.iter().filter(|(_, names)| names.contains(&kind)).map(|(list, _)| {
+            // RFC 5782 §5: INVALID is never listed.
+            (Arc::clone(list), format!("{name}.{}", list.zone), format!("invalid.{}", list.zone))
+        });
+        self.ask(questions.collect()).await
+    }
+
+    /// Whether any list wants this kind of name.
+    pub(crate) fn wants(&self, kind: ListedName) -> bool {
+        self.domain.iter().any(|(_, names)| names.contains(&kind))
+    }
+
+    /// What the heaviest list says about the client in words, if it says something.
+    pub(crate) async fn text(&self, listing: &Listing) -> Option<String> {
+        let name = listing.name.as_deref()?;
+        let answer = tokio::time::timeout(self.deadline, self.resolver.txt(name)).await.ok()?.ok()?;
+        let text = answer.records.first()?;
+        Some(text.chars().filter(|c| !c.is_control()).take(TEXT).collect())
+    }
+
+    async fn ask(&self, questions: Vec<(Arc<List>, String, String)>) -> Listing {
+        let mut asked = JoinSet::new();
+        for (list, name, probe) in questions {
+            let resolver = self.resolver.clone();
+            asked.spawn(async move {
+                let (listed, blind) =
+                    tokio::join!(list.has(&resolver, &name), list.is_blind(&resolver, &probe));
+                (listed && !blind).then_some((list, name))
+            });
+        }
+        let mut hits = Vec::new();
+        // What is not answered in time is dropped with the set.
+        let _ = tokio::time::timeout(self.deadline, async {
+            while let Some(answered) = asked.join_next().await {
+                hits.extend(answered.ok().flatten());
+            }
+        })
+        .await;
+        hits.sort_by(|(a, _), (b, _)| (b.weight, a.zone.as_str()).cmp(&(a.weight, b.zone.as_str())));
+        let mut listing = Listing::default();
+        for (list, name) in hits {
+            if list.kind == ListKind::Allow {
+                listing.allowed = true;
+                continue;
+            }
+            listing.score = listing.score.saturating_add(list.weight);
+            listing.zones.push(list.zone.to_string());
+            listing.name.get_or_insert(name);
+        }
+        listing
+    }
+}
+
+impl List {
+    async fn has(&self, resolver: &Resolver, name: &str) -> bool {
+        match resolver.a(name).await {
+            Ok(answer) => self.codes.match_any(&answer.records),
+            Err(error) => {
+                if error.is_temporary() {
+                    tracing::debug!(zone = %self.zone, %error, "a DNS list does not answer");
+                }
+                false
+            }
+        }
+    }
+
+    /// Whether it lists what no list may. Looked up once an hour.
+    async fn is_blind(&self, resolver: &Resolver, probe: &str) -> bool {
+        {
+            let mut state = self.probe.lock().unwrap_or_else(PoisonError::into_inner);
+            if state.at.is_some_and(|at| at.elapsed() < PROBED) {
+                return state.blind;
+            }
+            state.at = Some(Instant::now());
+        }
+        let blind = self.has(resolver, probe).await;
+        if blind {
+            tracing::warn!(zone = %self.zone, "this DNS list lists everything and is left out: remove it");
+        }
+        self.probe.lock().unwrap_or_else(PoisonError::into_inner).blind = blind;
+        blind
+    }
+}
