@@ -11,6 +11,7 @@
     ./services/directory-copies.nix
     ./services/mx.nix
     ./services/proxy.nix
+    ./services/relay.nix
     ./services/storage.nix
     ./platform/firewall.nix
     ./platform/vrrp.nix
@@ -19,6 +20,8 @@
     ./platform/vpn.nix
     ./platform/knock.nix
     ./platform/dns.nix
+    ./platform/resolver.nix
+    ./platform/filters.nix
     ./platform/http.nix
     ./platform/reverse-proxy.nix
     ./platform/pki.nix

@@ -35,7 +35,11 @@ let
       network = import ./network.nix { inherit base model address; };
       storage =
         import ./storage.nix { inherit base model; } // import ./storage-text.nix { inherit base; };
-      roles = import ./roles.nix { inherit base model address; };
+      outbound = import ./outbound.nix { inherit base model; };
+      roles = import ./roles.nix {
+        inherit base model address;
+        inherit (lib) outbound;
+      };
       load = path: check (builtins.fromTOML (builtins.readFile path));
 
       inherit (import ./reach.nix { inherit lib; }) addressToward;

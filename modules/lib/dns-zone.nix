@@ -81,6 +81,8 @@ let
           lib.imap0 (i: n: lib.optionals (n == name) (entryAddresses datacenters entry i)) entry.names
         )
       ) (attrValues site.publish)
+      # Whoever looks at where mail comes from wants every address of the name, wherever they are.
+      ++ lib.optionals (site.outbound.name == name) (lib.outbound.senders site)
     );
 
   addressRecords =
@@ -103,19 +105,14 @@ let
     in
     if own == null then "postmaster@${domain}" else own;
 
-  # Everything that sends mail for the site: the exchangers by their public addresses, and what others share to go out.
-  senders =
-    site:
-    lib.unique (
-      concatMap (
-        entry: lib.optionals (entry.role == "mx") (concatMap (at: at.public) (attrValues entry.at))
-      ) (attrValues site.publish)
-      ++ concatMap (dc: lib.optional (dc.egress != null) dc.egress) (attrValues site.datacenters)
-    );
+  # The relays send for the site, and nobody else does but whom the site file names.
   spf =
-    site:
+    site: domain:
     concatStringsSep " " (
-      [ "v=spf1" ] ++ map (a: "ip${toString (lib.family a)}:${a}") (senders site) ++ [ "-all" ]
+      [ "v=spf1" ]
+      ++ map (a: "ip${toString (lib.family a)}:${a}") (lib.outbound.senders site)
+      ++ site.domains.${domain}.spf
+      ++ [ "-all" ]
     );
 
   services = [
@@ -169,14 +166,14 @@ let
           name = lib.web.nameFor site domain s.label s.port;
         in
         lib.optional (name != null) (
-          record "Where programs find the mailbox (RFC 6186)" "_${s.service}._tcp" "SRV"
+          record "Where programs find the mailbox and hand in mail (RFC 6186, RFC 8314)" "_${s.service}._tcp" "SRV"
             "${toString s.priority} 1 ${toString s.port} ${dot name}"
         );
     in
     lib.optionals (mx != [ ]) (
       map (name: record "Mail comes to these, each as good as the others" "@" "MX" "10 ${dot name}") mx
       ++ [
-        (record "Who sends mail for the domain (RFC 7208)" "@" "TXT" (spf site))
+        (record "Who sends mail for the domain (RFC 7208)" "@" "TXT" (spf site domain))
         (record "What to do with mail that is not ours (RFC 7489)" "_dmarc" "TXT"
           "v=DMARC1; p=${d.dmarc}; rua=mailto:${reports}"
         )
@@ -253,13 +250,14 @@ let
     records =
       mailRecords site name
       ++ concatMap (n: lib.optionals (lib.web.domainOf site n == name) (addressRecords site name n)) (
-        publishedNames site
+        publishedNames site ++ outboundNames site
       )
       ++ tlsaRecords site name
       ++ reportRecords site name
       ++ delegations site name;
     lines = site.dns.records.${name} or [ ];
   };
+  outboundNames = site: lib.optional (site.outbound.name != null) site.outbound.name;
   publishedNames = site: lib.unique (concatMap (entry: entry.names) (attrValues site.publish));
 in
 {
@@ -271,7 +269,7 @@ in
     ;
   zonesOf = site: lib.genAttrs (attrNames site.domains) (zone site);
   # Published names that lie in no domain of the site: somebody else's zone must name them.
-  foreignNames = site: filter (name: lib.web.domainOf site name == null) (publishedNames site);
+  foreignNames = site: filter (name: lib.web.domainOf site name == null) (publishedNames site ++ outboundNames site);
   # Names with fewer than three addresses, or all in one network (E1). Name servers have a name for each server instead.
   sparseNames =
     site:

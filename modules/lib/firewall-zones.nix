@@ -60,7 +60,7 @@ let
   egressRules = [
     {
       name = "mail";
-      role = "mx";
+      role = "relay";
       tcp = [ 25 ];
       udp = [ ];
     }
@@ -134,9 +134,15 @@ in
         concatMap (
           other: map (named other) (concatMap (lib.addressesOn site other) (networksIn site dc "service"))
         ) (serviceHosts role);
-      behindFirewall = concatMap (network: map (named network) site.networks.${network}.prefixes) (
-        networksIn site dc "public"
-      );
+      # A firewall sees the addresses that a router has translated to.
+      behindFirewall =
+        role:
+        if role == "relay" then
+          map (named "relays") (lib.outbound.sendersIn site dc)
+        else
+          concatMap (network: map (named network) site.networks.${network}.prefixes) (
+            networksIn site dc "public"
+          );
 
       # VPN entrances behind this firewall, and the addresses at which they are reached.
       entrances = base.optionals isFirewall (
@@ -191,7 +197,7 @@ in
         map (rule: {
           inherit (rule) name tcp udp;
           from = disjoint (
-            base.optionals isRouter (behindRouter rule.role) ++ base.optionals isFirewall behindFirewall
+            base.optionals isRouter (behindRouter rule.role) ++ base.optionals isFirewall (behindFirewall rule.role)
           );
         }) egressRules
       );

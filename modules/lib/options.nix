@@ -71,7 +71,21 @@ let
     let
       node = resolve schema raw;
     in
-    if node.type or null == "array" then types.listOf (typeOf schema node.items) else scalar node;
+    if node.type or null == "array" then
+      types.listOf (typeOf schema node.items)
+    else if isTable node then
+      submodule (optionsOf schema node)
+    else if node.type or null == "object" then
+      types.attrsOf (typeOf schema node.additionalProperties)
+    else
+      scalar node;
+  # Keys that the schema does not know are left to `chasqui config check`, so that a newer package may be used.
+  submodule =
+    options:
+    types.submodule {
+      freeformType = types.attrsOf types.anything;
+      inherit options;
+    };
 
   # The schema wraps lines where the source did.
   unwrapped = lib.replaceStrings [ "\n" ] [ " " ];
@@ -107,10 +121,7 @@ let
       // (
         if isTable node then
           {
-            type = types.submodule {
-              freeformType = types.attrsOf types.anything;
-              options = optionsOf schema node;
-            };
+            type = submodule (optionsOf schema node);
             default = { };
           }
         else
@@ -142,6 +153,8 @@ in
         value:
         if lib.isAttrs value && !(lib.isDerivation value) then
           lib.filterAttrs (_: inner: inner != null && inner != { }) (lib.mapAttrs (_: go) value)
+        else if lib.isList value then
+          map go value
         else
           value;
     in

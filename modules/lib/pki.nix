@@ -16,6 +16,7 @@ let
     "mx"
     "storage"
     "proxy"
+    "relay"
   ];
   rolesOf = site: host: [ "host" ] ++ filter (role: elem role ofBinary) site.hosts.${host}.roles;
   namesOf =
@@ -33,6 +34,7 @@ let
           && elem entry.role [
             "mx"
             "proxy"
+            "relay"
             "reverse-proxy"
           ]
         ) entry.names

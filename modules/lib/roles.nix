@@ -3,6 +3,7 @@
   base,
   model,
   address,
+  outbound,
 }:
 let
   inherit (builtins)
@@ -59,6 +60,8 @@ let
   publishedPorts =
     site: host: role:
     concatMap (entry: entry.tcp) (published site host role);
+  # The host's own validating resolver (modules/platform/resolver.nix).
+  dns.servers = [ "127.0.0.1:5335" ];
   # All addresses of the host, the balancers' among them, which come and go with their pair. The host's firewall says who may come.
   everywhere = port: "[::]:${toString port}";
 in
@@ -82,6 +85,48 @@ in
       listen = map everywhere (
         if published site host "mx" == [ ] then [ 25 ] else publishedPorts site host "mx"
       );
+      inherit dns;
+      directory = directory site host;
+      tls = tls site host;
+      public_tls = publicTls site host;
+    };
+
+  relay =
+    site: host:
+    let
+      names = concatMap (entry: entry.names) (published site host "relay");
+      ports = publishedPorts site host "relay";
+      offered = port: base.optional (elem port ports || length ports == 0) (everywhere port);
+      dc = model.datacenterOf site host;
+      own = builtins.filter (text: elem text (outbound.addresses site dc)) (model.allAddresses site host);
+      ofFamily = family: model.ofFamily family own;
+    in
+    {
+      # Other sites look the name up, and in reverse the address that mail comes from.
+      hostname = outbound.name site host;
+      submission = offered 587;
+      submissions = offered 465;
+      inside = [ (here site host 1587) ];
+      signing.keys = model.secret site host "dkim";
+      delivery = {
+        own_names = base.unique (
+          concatMap (entry: base.optionals (entry.role == "mx") entry.names) (
+            builtins.attrValues site.publish
+          )
+        );
+      }
+      # Behind routers these translate; elsewhere the host chooses among its own.
+      // base.optionalAttrs (own != [ ]) {
+        pools = [
+          {
+            name = "site";
+            senders = [ "*" ];
+            v4 = ofFamily 4;
+            v6 = ofFamily 6;
+          }
+        ];
+      };
+      inherit dns;
       directory = directory site host;
       tls = tls site host;
       public_tls = publicTls site host;

@@ -139,6 +139,17 @@ in
           prefixes != [ ] && typed.inside.devices != [ ]
         ) "${w.header} saddr ${braces prefixes} oifname != ${devices} snat ${w.header} to ${address}"
       ) typed.egress;
+      # A relay's mail has an address of its own, so that nothing else of the site can spoil its name.
+      mailRules = map (
+        entry:
+        let
+          w = words (lib.family entry.to);
+          devices = braces (map (device: "\"${device}\"") typed.inside.devices);
+        in
+        base.optional (
+          typed.inside.devices != [ ]
+        ) "${w.header} saddr ${braces entry.from} tcp dport 25 oifname != ${devices} snat ${w.header} to ${entry.to} comment \"${entry.host}\""
+      ) typed.mail;
       hairpins =
         map
           (
@@ -167,6 +178,9 @@ in
         (hook "postrouting" "type nat hook postrouting priority srcnat; policy accept;" (
           [ "# Hosts that reach the site by its public addresses hear from the router, as everybody does." ]
           ++ base.flatten hairpins
+          ++ base.optionals (typed.mail != [ ]) (
+            [ "# Relays' mail goes out with addresses of its own." ] ++ base.flatten mailRules
+          )
           ++ [ "# Hosts go out with the data centre's address." ]
           ++ base.flatten egressRules
         ))

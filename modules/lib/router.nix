@@ -88,6 +88,7 @@ in
         filter (name: site.publish.${name}.at ? ${dc}) (attrNames site.publish)
       );
       egress = base.optional (egress != null) egress;
+      mail = lib.outbound.translations site dc;
       inside = {
         devices = devices "service";
         prefixes = concatMap (network: site.networks.${network}.prefixes) (networksIn site dc "service");
@@ -137,7 +138,8 @@ in
         concatMap (name: (site.publish.${name}.at.${dc} or { public = [ ]; }).public) (
           attrNames site.publish
         )
-        ++ base.optional (site.datacenters.${dc}.egress != null) site.datacenters.${dc}.egress;
+        ++ base.optional (site.datacenters.${dc}.egress != null) site.datacenters.${dc}.egress
+        ++ lib.outbound.addresses site dc;
       public = base.optionals (elem "router" roles && outer != null) (
         held "public" (lib.vrid "public") "router" outer (base.unique published)
       );

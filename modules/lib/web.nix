@@ -28,7 +28,7 @@ let
         elem port entry.tcp
         && elem entry.role [
           "proxy"
-          "mx"
+          "relay"
         ]
       ) (attrValues site.publish);
       names = lib.unique (concatMap (entry: entry.names) offering);

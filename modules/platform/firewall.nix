@@ -167,7 +167,7 @@ in
 
       egress = mkOption {
         default = fromSite "egress" [ ];
-        defaultText = lib.literalMD "mail of the role `mx`; names, time and web of every host";
+        defaultText = lib.literalMD "mail of the role `relay`; names, time and web of every host";
         description = "What hosts behind this one may open towards the internet.";
         type = types.listOf (
           types.submodule {

@@ -17,7 +17,12 @@ let
   fromSite = name: default: if derived != null then derived.${name} else default;
   siteText = lib.literalMD "from the site file";
   typed = {
-    inherit (cfg) translations egress inside;
+    inherit (cfg)
+      translations
+      egress
+      inside
+      mail
+      ;
   };
   drain = pkgs.writeShellApplication {
     name = "chasqui-router-drain";
@@ -115,6 +120,27 @@ in
       default = fromSite "egress" [ ];
       defaultText = siteText;
       description = "The public addresses that the hosts behind this one go out with, at most one a family. Without one nobody does.";
+    };
+
+    mail = mkOption {
+      default = fromSite "mail" [ ];
+      defaultText = siteText;
+      description = "The public addresses that relays send mail out with, to port 25 of others.";
+      type = types.listOf (
+        types.submodule {
+          options = {
+            host = mkOption {
+              type = types.strMatching "[A-Za-z0-9.-]+";
+              description = "The relay, for a comment.";
+            };
+            from = strings "Its addresses of one family.";
+            to = mkOption {
+              type = types.str;
+              description = "The public address, of the same family.";
+            };
+          };
+        }
+      );
     };
 
     inside = {

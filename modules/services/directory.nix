@@ -61,6 +61,7 @@ let
             from = [
               "role:mx"
               "role:proxy"
+              "role:relay"
               "role:storage"
             ];
           };

@@ -21,5 +21,18 @@
       for = "0m";
       summary = "{{ $labels.host }} gave messages up; they lie in the spool's folder `failed`.";
     }
+    {
+      name = "ChasquiFilterAway";
+      expr = ''increase(chasqui_filter_contents_total{outcome="away"}[10m]) > 0'';
+      for = "10m";
+      summary = "{{ $labels.host }} accepts mail that {{ $labels.filter }} did not judge: see whether it runs there.";
+    }
+    {
+      name = "ChasquiMxBlind";
+      expr = ''sum by (host) (rate(chasqui_dns_look_ups_total{job="mx",outcome=~"timeout|temporary"}[10m])) > 0.5 * sum by (host) (rate(chasqui_dns_look_ups_total{job="mx"}[10m]))'';
+      for = "15m";
+      severity = "critical";
+      summary = "Half of the look-ups of {{ $labels.host }} have no answer: see `systemctl status unbound` there.";
+    }
   ];
 }

@@ -25,9 +25,11 @@ let
         derived = {
           metrics = "127.0.0.1:${toString (import ./mx.metrics.nix).port}";
           spool.path = "${folder}/spool";
+          filter.connection.greylist.path = "${folder}/greylist.db";
         }
         // lib.optionalAttrs (site != null) (chasquiLib.roles.mx site config.chasqui.host);
         reloadable = [
+          "filter"
           "hostname"
           "limits"
           "postmaster"
@@ -46,7 +48,10 @@ let
         };
         extra = {
           systemd.services.chasqui-mx = {
-            after = [ "chasqui-directory.service" ];
+            after = [
+              "chasqui-directory.service"
+              "unbound.service"
+            ];
             unitConfig.RequiresMountsFor = [ cfg.settings.spool.path ];
           };
           chasqui.openings.mx = {

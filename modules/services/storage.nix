@@ -83,7 +83,10 @@ let
           };
           chasqui.openings.storage-lmtp = {
             tcp = role.openPorts [ "lmtp" ];
-            from = [ "role:mx" ];
+            from = [
+              "role:mx"
+              "role:relay"
+            ];
           };
           chasqui.openings.storage-mailboxes = {
             tcp = role.openPorts [

@@ -138,6 +138,45 @@ in
     fails = "services.chasqui.storage.settings.store.root: /srv/mail is on none of this host's volumes (/var/lib/chasqui/mail)";
   }
   {
+    name = "a queue must have a whole path";
+    site = null;
+    modules = [
+      (alone "relay" {
+        queue.path = "queue";
+        directory.servers = [ "127.0.0.1:1701" ];
+      })
+    ];
+    fails = "services.chasqui.relay.settings.queue.path: `queue' is no absolute path";
+  }
+  {
+    name = "keys of signatures in the store are refused";
+    host = "relay1";
+    modules = [
+      {
+        services.chasqui.relay.settings.signing.keys =
+          "/nix/store/00000000000000000000000000000000-dkim";
+      }
+    ];
+    fails = "services.chasqui.relay.settings.signing.keys: /nix/store/00000000000000000000000000000000-dkim is in the Nix store";
+  }
+  {
+    name = "users hand in mail under TLS, or on loopback";
+    site = null;
+    modules = [
+      (alone "relay" {
+        submission = [ "192.0.2.1:587" ];
+        directory.servers = [ "127.0.0.1:1701" ];
+      })
+    ];
+    fails = "services.chasqui.relay.settings.submission: 192.0.2.1:587 is not on loopback";
+  }
+  {
+    name = "the roles' resolver does not take the port of DNS itself";
+    host = "relay2";
+    modules = [ { chasqui.resolver.port = 53; } ];
+    fails = "chasqui.resolver.port: 53 belongs to";
+  }
+  {
     name = "a setting of the wrong type is refused with its path";
     host = "service1";
     modules = [ { services.chasqui.mx.settings.limits.recipients = "many"; } ];
