@@ -185,6 +185,13 @@ impl Authenticator {
         .await
     }
 
+    /// Whether a header field, with its CR LF, is an `Authentication-Results` that [`strip_results`](Self::strip_results) would remove.
+    #[must_use]
+    pub fn is_foreign(&self, field: &[u8]) -> bool {
+        let config = &self.0.config;
+        !results::foreign(&Header::new(field.to_vec()), &self.0.authserv_id, config.remove_all_results).is_empty()
+    }
+
     fn blank(&self, spf: &SpfVerdict) -> Verdict {
         Verdict {
             spf: spf.clone(),

@@ -13,9 +13,8 @@ mod lists;
 mod network;
 mod rates;
 mod reverse;
-mod task;
 
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, task::Pending};
 use chasqui_base::{DomainName, StartError};
 use chasqui_dns::Resolver;
 use chasqui_smtp::{Recipient, Reply, ReversePath};
@@ -25,7 +24,6 @@ use lists::{Listing, Lists};
 use rates::{Rates, Unit};
 pub use reverse::Reverse;
 use std::{net::IpAddr, sync::Arc, time::Duration};
-use task::Pending;
 
 /// How long the names of an address may take beyond what the resolver allows each look-up.
 const REVERSE_DEADLINE: Duration = Duration::from_secs(15);

@@ -56,7 +56,7 @@ mod tests {
         let values = [("i", "id1"), ("{mail_addr}", "a@b"), ("{auth_type}", "")];
         let mut out = Vec::new();
         put_macros(&mut out, &Negotiated::default(), Stage::Mail, &values);
-        assert_eq!(out, b"\0\0\0\x19DMi\0id1\0{mail_addr}\0a@b\0");
+        assert_eq!(out, b"\0\0\0\x18DMi\0id1\0{mail_addr}\0a@b\0");
         let mut agreed = Negotiated::default();
         agreed.macros[2] = Some(vec!["mail_addr".into()]);
         out.clear();

@@ -228,7 +228,7 @@ impl Chain {
                     match milter.config.discarded {
                         Discarded::Drop => verdict.drop = true,
                         Discarded::Junk => {
-                            drop(verdict.quarantine.get_or_insert_with(|| format!("discarded by {name}")))
+                            verdict.quarantine = Some(format!("discarded by {name}"));
                         }
                     }
                     "discarded"
