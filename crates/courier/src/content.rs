@@ -6,7 +6,7 @@ use chasqui_base::DeliveryId;
 use std::{
     fs::{File, OpenOptions},
     io::{self, Read as _, Seek as _, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -85,6 +85,30 @@ impl Incoming {
         self.spilled = Some(spilled);
         self.memory = memory;
         self.memory.clear();
+        Ok(())
+    }
+
+    /// Writes over what was taken before, from octet `at` on: for what is known only at the end of a message and stands at its front.
+    ///
+    /// # Errors
+    /// When so much has not been taken, or the file cannot be written; then the message is of no more use.
+    pub async fn overwrite(&mut self, at: usize, octets: &[u8]) -> io::Result<()> {
+        let end = at.saturating_add(octets.len());
+        if self.spilled.is_some() && end as u64 > self.spilled_length {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let Some(spilled) = self.spilled.take() else {
+            let place = self.memory.get_mut(at..end).ok_or(io::ErrorKind::InvalidInput)?;
+            place.copy_from_slice(octets);
+            return Ok(());
+        };
+        let octets = octets.to_vec();
+        let spilled = blocking(move || {
+            spilled.file.write_all_at(&octets, at as u64)?;
+            Ok(spilled)
+        })
+        .await?;
+        self.spilled = Some(spilled);
         Ok(())
     }
 
@@ -230,6 +254,25 @@ pub async fn in_time<T>(deadline: Duration, work: impl Future<Output = io::Resul
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn the_front_can_be_written_last() {
+        let folder = tempfile::tempdir().unwrap();
+        for most in [4, 100] {
+            let id = DeliveryId::generate();
+            let mut incoming = Incoming::new(most, None);
+            incoming.push(b"????, ");
+            if incoming.is_full() {
+                incoming.spill(folder.path(), id).await.unwrap();
+            }
+            incoming.push(b"mundo");
+            incoming.overwrite(0, b"Hola").await.unwrap();
+            assert!(incoming.overwrite(1 << 20, b"x").await.is_err());
+            let content = incoming.finish(folder.path(), id).await.unwrap();
+            assert_eq!(content.path().is_some(), most == 4);
+            assert_eq!(content.blocks().next().await.unwrap(), Some(&b"Hola, mundo"[..]));
+        }
+    }
 
     #[tokio::test]
     async fn a_small_message_stays_in_memory_and_a_big_one_leaves_it() {

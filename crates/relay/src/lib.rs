@@ -12,16 +12,23 @@
 //! - [`config`]: the configuration file.
 //! - [`message`], [`fate`], [`carrier`]: the vocabulary: what is queued, what became of it, and who carries it.
 //! - [`delivery`]: how a message leaves.
+//! - [`queue`], [`notice`]: messages on disk and when they are due; what senders are told.
 //! - [`sign`]: DKIM signatures.
+//! - [`submission`], [`inside`]: mail from users and from roles.
 //! - `service`: what is opened, served and reloaded.
 
 pub mod carrier;
 pub mod config;
 pub mod delivery;
 pub mod fate;
+pub mod inside;
 pub mod message;
+pub mod metrics;
+pub mod notice;
+pub mod queue;
 mod service;
 pub mod sign;
+pub mod submission;
 pub mod tls;
 
 pub use config::Config;

@@ -1,10 +1,14 @@
 //! The relay's configuration file.
 
 mod delivery;
+mod notice;
+mod queue;
 mod signing;
 mod submission;
 
 pub use delivery::{Connections, Delivery, Pool, Route, RouteTls, Timeouts};
+pub use notice::{Language, Notice};
+pub use queue::Queue;
 pub use signing::Signing;
 pub use submission::{Limits, Mechanism, Rate, Rates, Submission};
 
@@ -45,6 +49,8 @@ pub struct Config {
     pub senders: Submission,
     /// DKIM signatures.
     pub signing: Signing,
+    /// The queue.
+    pub queue: Queue,
     /// How messages leave.
     pub delivery: Delivery,
 }
@@ -65,6 +71,7 @@ impl Default for Config {
             directory: ClientConfig::default(),
             senders: Submission::default(),
             signing: Signing::default(),
+            queue: Queue::default(),
             delivery: Delivery::default(),
         }
     }

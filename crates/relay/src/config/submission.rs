@@ -1,6 +1,7 @@
 //! Settings of submission (RFC 6409) and of the inside port.
 
 use chasqui_base::{ByteSize, Span, StartError, net::AcceptLimits};
+use chasqui_sasl::guessing::GuessingConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -24,6 +25,8 @@ pub struct Submission {
     pub limits: Limits,
     /// How much mail may be sent.
     pub rates: Rates,
+    /// Protection against guessed passwords.
+    pub guessing: GuessingConfig,
 }
 
 impl Default for Submission {
@@ -36,6 +39,7 @@ impl Default for Submission {
             longest_hold: Span::secs(7 * 86_400),
             limits: Limits::default(),
             rates: Rates::default(),
+            guessing: GuessingConfig::default(),
         }
     }
 }
@@ -129,6 +133,8 @@ pub struct Limits {
     pub text_line_length: Option<usize>,
     /// Refusals (5xx) before a connection is closed with 421. Default 20.
     pub errors: u32,
+    /// Failed AUTH commands before a connection is closed with 421. Default 3.
+    pub auth_failures: u32,
     /// Unknown commands before a connection is closed with 421. Default 5.
     pub unknown_commands: u32,
     /// Commands without effect (NOOP, RSET, …) between two messages before a connection is closed with 421. Default 100.
@@ -162,6 +168,7 @@ impl Default for Limits {
             line_length: wire.line_length,
             text_line_length: None,
             errors: wire.errors,
+            auth_failures: wire.auth_failures,
             unknown_commands: wire.unknown_commands,
             idle_commands: wire.idle_commands,
             received_lines: 100,

@@ -14,7 +14,7 @@ mod keys;
 mod record;
 mod selectors;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use keys::{KeyError, record_of};
 pub use record::strings;

@@ -1,0 +1,556 @@
+//! One connection, of a user or of a role.
+//!
+//! The session waits without buffers between transactions. A transaction runs in the session's own task from MAIL to the answer, so
+//! that it costs no hand-over: look-ups while the client waits, the queue's answer before its own.
+
+use super::{
+    Policy, Shared, header,
+    header::Facts,
+    intake::{Front, Intake, Split, of_enqueue},
+    log_in::{Desk, LogIn, Turn},
+    now,
+    trace::UserTrace,
+    transaction::Transaction,
+    user::User,
+};
+use crate::{inside, message::Source};
+use chasqui_base::{
+    EmailAddress, Lifecycle,
+    net::{Peer, Stream},
+};
+use chasqui_courier::{in_time, received::Trace};
+use chasqui_sasl::scram::Channel;
+use chasqui_smtp::{
+    Event, Mail, Profile, Recipient, RecipientParameters, Reply, ReversePath, ServerSession, replies,
+};
+use chrono::Utc;
+use std::{
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::io::AsyncWriteExt as _;
+use zeroize::Zeroize as _;
+
+/// What one read takes at most: of message text, and of commands, which a client may pipeline with the text behind them.
+const READ: usize = 64 * 1024;
+const READ_COMMANDS: usize = 16 * 1024;
+
+/// How long a client may take to read our replies.
+const WRITE_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long a closed connection is read from.
+const LINGER: Duration = Duration::from_secs(1);
+
+const LOCAL_ERROR: Reply = Reply::fixed(451, (4, 3, 0), "Local error, try again later");
+const TLS_UNAVAILABLE: Reply = Reply::fixed(454, (4, 7, 0), "TLS not available");
+
+/// Through which door a client has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// Submission.
+    User,
+    /// The inside port.
+    Role,
+}
+
+impl Door {
+    /// Its name in metrics and logs.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::User => "submission",
+            Self::Role => "inside",
+        }
+    }
+}
+
+/// One connection.
+pub(crate) struct Session {
+    stream: Stream,
+    wire: ServerSession,
+    /// Read and not used yet.
+    input: Vec<u8>,
+    hello: Box<str>,
+    /// Who has authenticated.
+    account: Option<EmailAddress>,
+    log_in: Option<LogIn>,
+    transaction: Option<Box<Transaction>>,
+    /// When the message whose text is being received began.
+    begun: Instant,
+    /// When the present command was first waited for: since the reply to the one before it.
+    waiting: Instant,
+    opened: Instant,
+    peer: Peer,
+    policy: Arc<Policy>,
+    shared: Arc<Shared>,
+    door: Door,
+}
+
+enum Next {
+    /// Read more.
+    Read,
+    /// Do the handshake.
+    StartTls,
+    /// Close.
+    Close,
+}
+
+impl Session {
+    pub(crate) fn new(
+        stream: Stream,
+        peer: Peer,
+        shared: Arc<Shared>,
+        profile: Arc<Profile>,
+        policy: Arc<Policy>,
+        door: Door,
+    ) -> Self {
+        Self {
+            stream,
+            wire: ServerSession::new(profile),
+            input: Vec::new(),
+            hello: "".into(),
+            account: None,
+            log_in: None,
+            transaction: None,
+            begun: Instant::now(),
+            waiting: Instant::now(),
+            opened: Instant::now(),
+            peer,
+            policy,
+            shared,
+            door,
+        }
+    }
+
+    /// Serves it to its end.
+    pub(crate) async fn run(mut self, implicit_tls: bool, run: &Lifecycle) {
+        if let Err(error) = self.serve(implicit_tls, run).await {
+            tracing::debug!(peer = %self.peer.ip(), door = self.door.name(), %error, "connection lost");
+        }
+    }
+
+    /// The stream is under TLS already.
+    pub(crate) fn is_under_tls(&mut self) {
+        self.wire.tls_started();
+    }
+
+    /// Refuses the connection in place of a greeting.
+    pub(crate) async fn turn_away(mut self, reply: &Reply) {
+        // A client that does not wait for it is of no concern.
+        let _ = self.end(reply).await;
+    }
+
+    async fn serve(&mut self, implicit_tls: bool, run: &Lifecycle) -> io::Result<()> {
+        if implicit_tls {
+            Box::pin(self.start_tls()).await?;
+        }
+        self.wire.greet();
+        loop {
+            let next = self.process(run).await;
+            self.flush().await?;
+            match next {
+                Next::Close => return self.close().await,
+                Next::StartTls => Box::pin(self.start_tls()).await?,
+                Next::Read => {
+                    if !self.read(run).await? {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for octets; false at the end of the connection.
+    async fn read(&mut self, run: &Lifecycle) -> io::Result<bool> {
+        let limits = &self.policy.config.senders.limits;
+        let in_text = self.wire.reads_text();
+        // A client that sends octet by octet gets no more time than one that sends nothing.
+        let mut deadline = if in_text {
+            limits.data_timeout.get()
+        } else {
+            limits.command_timeout.get().saturating_sub(self.waiting.elapsed())
+        };
+        // Between the chunks of BDAT too.
+        if in_text || self.transaction.as_ref().is_some_and(|transaction| transaction.has_begun()) {
+            deadline = deadline.min(limits.message_timeout.get().saturating_sub(self.begun.elapsed()));
+        }
+        if self.is_nobody() {
+            deadline = deadline.min(limits.login_timeout.get().saturating_sub(self.opened.elapsed()));
+        }
+        if deadline.is_zero() {
+            return self.time_out().await;
+        }
+        let most = if in_text { READ } else { READ_COMMANDS };
+        if self.wire.in_transaction() {
+            return match in_time(deadline, self.stream.read_more(&mut self.input, most)).await {
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => self.time_out().await,
+                octets => Ok(octets? > 0),
+            };
+        }
+        if self.input.is_empty() {
+            // An idle connection holds no buffer.
+            self.input = Vec::new();
+        }
+        tokio::select! {
+            biased;
+            octets = in_time(deadline, self.stream.read_more(&mut self.input, most)) => match octets {
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => self.time_out().await,
+                octets => Ok(octets? > 0),
+            },
+            () = run.stopped() => self.end(&replies::SHUTTING_DOWN).await,
+        }
+    }
+
+    /// A user who has not authenticated yet.
+    fn is_nobody(&self) -> bool {
+        self.door == Door::User && self.account.is_none()
+    }
+
+    async fn time_out(&mut self) -> io::Result<bool> {
+        if self.is_nobody() {
+            self.shared.guessing.nuisance(Instant::now(), self.peer.ip());
+        }
+        self.end(&replies::TIMED_OUT).await
+    }
+
+    async fn end(&mut self, reply: &Reply) -> io::Result<bool> {
+        self.wire.end(reply);
+        self.flush().await?;
+        self.close().await?;
+        Ok(false)
+    }
+
+    /// Closes in order. What the client still sends is read for a moment, since the kernel answers unread octets with a reset, which
+    /// would take our last reply from the client.
+    async fn close(&mut self) -> io::Result<()> {
+        self.input = Vec::new();
+        in_time(LINGER, async {
+            self.stream.shutdown().await?;
+            while self.stream.read_more(&mut self.input, READ).await? > 0 {
+                self.input.clear();
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        if !self.wire.has_output() {
+            return Ok(());
+        }
+        let output = self.wire.take_output();
+        in_time(WRITE_DEADLINE, async {
+            self.stream.write_all(&output).await?;
+            self.stream.flush().await
+        })
+        .await?;
+        // Every command has its reply, and nothing else has one.
+        self.waiting = Instant::now();
+        Ok(())
+    }
+
+    /// Handles everything that has arrived.
+    async fn process(&mut self, run: &Lifecycle) -> Next {
+        let mut input = std::mem::take(&mut self.input);
+        let mut at = 0;
+        let next = loop {
+            let begin = at;
+            let step = self.wire.next(&input[at..]);
+            at += step.consumed;
+            match step.event {
+                None => break Next::Read,
+                Some(Event::Close) => break Next::Close,
+                Some(Event::Hello(hello)) => {
+                    self.hello = hello.name.into();
+                    self.transaction = None;
+                    self.wire.set_time(now());
+                    self.wire.accept();
+                }
+                Some(Event::StartTls { dropped }) => {
+                    if dropped > 0 {
+                        tracing::warn!(peer = %self.peer.ip(), octets = dropped, "dropped clear text behind STARTTLS");
+                    }
+                    self.transaction = None;
+                    if self.shared.tls.is_some() {
+                        self.wire.accept();
+                        break Next::StartTls;
+                    }
+                    self.wire.reply(&TLS_UNAVAILABLE);
+                }
+                Some(Event::Authenticate { mechanism, initial }) => {
+                    let channel = self.channel();
+                    let turn = Box::pin(self.desk(run).begin(mechanism, initial, &channel)).await;
+                    self.turn(turn);
+                    input[begin..at].zeroize();
+                }
+                Some(Event::AuthResponse(response)) => {
+                    let turn = match self.log_in.take() {
+                        Some(log_in) => Box::pin(self.desk(run).answer(log_in, &response)).await,
+                        None => Turn::No(replies::AUTH_CANCELLED),
+                    };
+                    self.turn(turn);
+                    input[begin..at].zeroize();
+                }
+                Some(Event::Mail(mail)) => {
+                    let reply = Box::pin(self.mail(mail)).await;
+                    self.wire.reply(&reply);
+                }
+                Some(Event::Recipient(recipient, parameters)) => {
+                    let reply = Box::pin(self.recipient(recipient, parameters)).await;
+                    self.wire.reply(&reply);
+                }
+                Some(Event::MessageStart) => {
+                    self.begun = Instant::now();
+                    let most = self.policy.config.senders.limits.header_size.as_usize();
+                    let most = most.saturating_add(if self.door == Door::Role { inside::HEADER_MORE } else { 0 });
+                    if let Some(transaction) = &mut self.transaction {
+                        transaction.text = Some(Intake::new(most));
+                    }
+                    self.wire.accept();
+                }
+                Some(Event::Text(text)) => {
+                    let intake = self.transaction.as_mut().and_then(|transaction| transaction.text.as_mut());
+                    if let Some(split) = intake.and_then(|intake| intake.push(text)) {
+                        Box::pin(self.header(split)).await;
+                    }
+                    self.spill().await;
+                }
+                Some(Event::MessageEnd) => {
+                    // Boxed: a session that waits should not be as big as what it does.
+                    let reply = Box::pin(self.finish_message()).await;
+                    self.wire.reply_all(&reply);
+                }
+                Some(Event::Dropped(refusal)) => {
+                    if let (Some(transaction), Some(reply)) = (self.transaction.take(), refusal) {
+                        self.shared.metrics.message(self.door.name(), "refused");
+                        tracing::info!(delivery = %transaction.id, peer = %self.peer.ip(), %reply, "message refused");
+                    }
+                }
+            }
+        };
+        input.drain(..at);
+        self.input = input;
+        next
+    }
+
+    async fn start_tls(&mut self) -> io::Result<()> {
+        let Some(tls) = self.shared.tls.clone() else { return Err(io::ErrorKind::Unsupported.into()) };
+        // The stream is moved into the handshake; a closed socket stands in for it meanwhile.
+        let (stand_in, _) = Stream::pair()?;
+        let stream = std::mem::replace(&mut self.stream, stand_in);
+        self.stream = tls.accept(stream).await.map_err(io::Error::other)?;
+        self.input.clear();
+        self.hello = "".into();
+        self.account = None;
+        self.wire.tls_started();
+        if self.stream.channel_binding().is_some() {
+            self.wire.bind_channel();
+        }
+        self.waiting = Instant::now();
+        Ok(())
+    }
+
+    fn channel(&self) -> Channel {
+        let binding = self.stream.channel_binding();
+        let plus = self.policy.users.auth.iter().any(|mechanism| mechanism.ends_with("-PLUS"));
+        Channel { plus_offered: plus && binding.is_some(), binding }
+    }
+
+    fn desk<'a>(&'a self, run: &'a Lifecycle) -> Desk<'a> {
+        Desk { shared: &self.shared, ip: self.peer.ip(), run }
+    }
+
+    fn turn(&mut self, turn: Turn) {
+        match turn {
+            Turn::Challenge(log_in, text) => {
+                self.log_in = Some(log_in);
+                self.wire.challenge(&text);
+            }
+            Turn::Yes(record) => {
+                self.account = Some(record.account);
+                self.wire.authenticated();
+            }
+            Turn::No(reply) => self.wire.reply(&reply),
+        }
+    }
+
+    fn user(&self) -> Option<User<'_>> {
+        self.account.as_ref().map(|account| User { shared: &self.shared, account })
+    }
+
+    async fn mail(&mut self, mail: Mail) -> Reply {
+        if self.shared.queue.is_draining() {
+            return replies::SHUTTING_DOWN;
+        }
+        let charge = match (self.door, self.user()) {
+            (Door::Role, _) => None,
+            (Door::User, None) => return replies::AUTH_FIRST,
+            (Door::User, Some(user)) => match user.mail(&mail.reverse_path).await {
+                Ok(charge) => Some(charge),
+                Err(reply) => return reply,
+            },
+        };
+        self.transaction = Some(Transaction::new(mail, charge));
+        replies::SENDER_OK
+    }
+
+    async fn recipient(&mut self, recipient: Recipient, parameters: RecipientParameters) -> Reply {
+        let Some(mut transaction) = self.transaction.take() else { return replies::MAIL_FIRST };
+        let found = match (self.door, self.user(), &mut transaction.charge) {
+            (Door::User, Some(user), Some(charge)) => user.recipient(&recipient, charge).await,
+            (Door::User, ..) => Err((replies::AUTH_FIRST, "refused")),
+            (Door::Role, ..) => Ok(inside::recipient(&recipient, &self.policy.config.hostname)),
+        };
+        let (reply, outcome) = match found {
+            Ok(address) => {
+                transaction.add(address, parameters);
+                (replies::RECIPIENT_OK, "accepted")
+            }
+            Err((reply, outcome)) => {
+                tracing::info!(delivery = %transaction.id, peer = %self.peer.ip(), %reply, "recipient refused");
+                (reply, outcome)
+            }
+        };
+        self.shared.metrics.recipient(self.door.name(), outcome);
+        self.transaction = Some(transaction);
+        reply
+    }
+
+    /// The header is complete: refuses the message, or begins its body.
+    async fn header(&mut self, split: Split) {
+        let Some(mut transaction) = self.transaction.take() else { return };
+        let judged = self.front(&mut transaction, &split.header).await;
+        let memory = self.policy.config.senders.limits.memory.as_usize();
+        let expected = transaction.mail.size;
+        if let Some(intake) = &mut transaction.text {
+            match judged {
+                Ok((trace, header, author)) => {
+                    // A queue that is handed over was signed when it came in.
+                    let handed_over = transaction.mail.queued.is_some();
+                    let draft = author.filter(|_| !handed_over).and_then(|author| {
+                        let domain = author.domain().parse().ok()?;
+                        self.shared.signer.begin(&domain, &header)
+                    });
+                    let front = Front { trace: &trace, header: &header, draft };
+                    intake.begin(front, &split.body, memory, expected);
+                }
+                Err(reply) => intake.refuse(reply),
+            }
+        }
+        self.transaction = Some(transaction);
+    }
+
+    /// The `Received` line, the header as it is passed on, and whose domain signs it.
+    async fn front(
+        &self,
+        transaction: &mut Transaction,
+        given: &[u8],
+    ) -> Result<(String, Vec<u8>, Option<EmailAddress>), Reply> {
+        let tls = self.stream.tls_parameters();
+        let (config, at) = (&self.policy.config, Utc::now());
+        let (id, smtputf8) = (transaction.id, transaction.mail.smtputf8);
+        let senders = &config.senders;
+        match (self.door, self.user()) {
+            (Door::User, None) => Err(replies::AUTH_FIRST),
+            (Door::User, Some(user)) => {
+                let most = senders.limits.header_fields;
+                let facts = Facts { hostname: &config.hostname, id, at, smtputf8, most };
+                // Who names no sender in the envelope answers with the header's.
+                let check = senders.check_header || transaction.mail.reverse_path == ReversePath::Null;
+                let completed = user.header(given, &facts, check).await?;
+                transaction.message_id = Some(completed.message_id);
+                let trace = UserTrace {
+                    client: senders.show_client.then(|| (&*self.hello, self.peer.ip())),
+                    account: self.account.as_ref().filter(|_| senders.show_account),
+                    hostname: &config.hostname,
+                    smtputf8,
+                    tls: tls.as_ref(),
+                    id,
+                    at,
+                };
+                Ok((trace.line(), completed.octets, completed.senders.into_iter().next()))
+            }
+            (Door::Role, _) => {
+                transaction.message_id = header::message_id(given);
+                let trace = Trace {
+                    hello: &self.hello,
+                    address: self.peer.ip(),
+                    hostname: &config.hostname,
+                    extended: self.wire.is_extended(),
+                    smtputf8,
+                    tls: tls.as_ref(),
+                    id,
+                    only_recipient: None,
+                    at,
+                };
+                Ok((trace.line(), given.to_vec(), header::author(given)))
+            }
+        }
+    }
+
+    async fn spill(&mut self) {
+        let Some(transaction) = &mut self.transaction else { return };
+        let id = transaction.id;
+        if let Some(intake) = transaction.text.as_mut().filter(|intake| intake.is_full()) {
+            Box::pin(intake.spill(self.shared.queue.folder(), id)).await;
+        }
+    }
+
+    /// The message is complete: queues it, and says what the client is told.
+    async fn finish_message(&mut self) -> Reply {
+        // A message without an empty line is a header alone.
+        let rest = self.transaction.as_mut().and_then(|transaction| transaction.text.as_mut()?.end());
+        if let Some(split) = rest {
+            self.header(split).await;
+        }
+        let Some(transaction) = self.transaction.take() else { return LOCAL_ERROR };
+        let (id, recipients) = (transaction.id, transaction.recipients.len());
+        let (from, message_id) = (transaction.mail.reverse_path.clone(), transaction.message_id.clone());
+        let started = Instant::now();
+        let (reply, size) = match self.enqueue(*transaction).await {
+            Ok(size) => (Reply::new(250, (2, 0, 0), format!("{id} queued")), size),
+            Err(reply) => (reply, 0),
+        };
+        let outcome = match reply.code() {
+            ..400 => "queued",
+            400..500 => "deferred",
+            _ => "refused",
+        };
+        let metrics = &self.shared.metrics;
+        metrics.message(self.door.name(), outcome);
+        metrics.message.observe(started.elapsed().as_secs_f64());
+        tracing::info!(
+            delivery = %id, message_id = message_id.unwrap_or_default(), peer = %self.peer.ip(),
+            account = self.account.as_ref().map(EmailAddress::as_str).unwrap_or_default(),
+            from = %from, recipients, size, %reply, outcome,
+            milliseconds = started.elapsed().as_millis() as u64, "message"
+        );
+        reply
+    }
+
+    async fn enqueue(&self, mut transaction: Transaction) -> Result<u64, Reply> {
+        let Some(intake) = transaction.text.take() else { return Err(LOCAL_ERROR) };
+        let queue = &self.shared.queue;
+        let received_lines = self.policy.config.senders.limits.received_lines;
+        let complete = intake.finish(queue.folder(), transaction.id, received_lines).await?;
+        let size = complete.content.len();
+        self.shared.metrics.octets.inc_by(size);
+        let source = match (self.door, &self.account) {
+            (Door::User, Some(account)) => Source::User(account.clone()),
+            (Door::User, None) => return Err(replies::AUTH_FIRST),
+            (Door::Role, _) => Source::Role,
+        };
+        let mut charge = transaction.charge.take();
+        let lifetime = self.policy.config.queue.lifetime;
+        let envelope = transaction.envelope(source, complete.eight_bit, now(), lifetime);
+        let id = envelope.id;
+        if let Err(error) = queue.enqueue(envelope, complete.content).await {
+            tracing::error!(delivery = %id, %error, "the queue does not take the message");
+            return Err(of_enqueue(&error));
+        }
+        if let Some(charge) = &mut charge {
+            charge.kept = true;
+        }
+        Ok(size)
+    }
+}
