@@ -53,8 +53,6 @@ in
             StreamMaxLength = "${toString (messages + 5)}M";
             MaxScanSize = "${toString (4 * messages)}M";
             MaxFileSize = "${toString (messages + 5)}M";
-            # Bombs count as infected, not as clean.
-            AlertExceedsMax = true;
             # The signatures stand in memory once, also while they are read anew.
             ConcurrentDatabaseReload = false;
           };

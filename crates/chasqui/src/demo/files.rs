@@ -54,6 +54,11 @@ pub fn database(dir: &Path) -> PathBuf {
     dir.join("directory.sqlite")
 }
 
+/// The folder of the keys of signatures.
+pub fn dkim(dir: &Path) -> PathBuf {
+    dir.join("dkim")
+}
+
 /// The folder of what would have left.
 pub fn sink(dir: &Path) -> PathBuf {
     dir.join("sink")
@@ -68,6 +73,7 @@ pub fn public(dir: &Path) -> PublicTlsFiles {
 /// Makes what is missing and writes the configuration files.
 pub fn write(dir: &Path, ports: Ports) -> anyhow::Result<()> {
     certificates(dir)?;
+    create_private_dir(&dkim(dir)).with_context(|| dkim(dir).display().to_string())?;
     let keys = dir.join("directory.keys");
     if !keys.exists() {
         KeyFile::create(&keys)?;
@@ -189,12 +195,16 @@ fn relay(dir: &Path, ports: Ports) -> String {
          hostname = \"out.{DOMAIN}\"\n\
          submission = [\"{submission}\"]\nsubmissions = [\"{submissions}\"]\ninside = [\"{inside}\"]\n\
          control = {control}\nmetrics = \"{metrics}\"\n\n\
+         [queue]\npath = {queue}\n\n\
+         [signing]\nkeys = {keys}\n\n\
          [[delivery.routes]]\ndomains = [\"*\"]\nhosts = [\"{sink}\"]\n\n\
          {public}\n{directory}\n{tls}",
         submission = ports.public("submission"),
         submissions = ports.public("submissions"),
         inside = ports.inner("relay-inside"),
         control = quoted(&dir.join("relay.sock")),
+        queue = quoted(&dir.join("queue")),
+        keys = quoted(&dkim(dir)),
         metrics = ports.metrics("relay"),
         sink = ports.inner("sink"),
         public = public_tls(dir),

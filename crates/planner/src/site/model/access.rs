@@ -58,7 +58,8 @@ pub struct Secrets {
     /// A folder of the keys with which DNS servers take zones from the primary, a file `VIEW.key` each, as `tsig-keygen` writes it (E1).
     /// Default `/etc/chasqui/secrets/dns`.
     pub dns: String,
-    /// A folder of the relays' DKIM keys, as `chasqui dkim rotate` makes them: the same on each, and of the role's own user. Default `/etc/chasqui/dkim`.
+    /// A folder of the relays' DKIM keys, as `chasqui dkim rotate` makes them: the same on each, and of the role's own user. Default
+    /// `/var/lib/chasqui/dkim`.
     pub dkim: String,
     /// A host's private WireGuard key. Default `/etc/chasqui/secrets/wireguard.key`.
     pub wireguard: String,
@@ -85,7 +86,7 @@ impl Default for Secrets {
             public_key: path("public/privkey.pem"),
             directory_keys: path("directory.keys"),
             dns: path("secrets/dns"),
-            dkim: path("dkim"),
+            dkim: "/var/lib/chasqui/dkim".into(),
             wireguard: path("secrets/wireguard.key"),
             chap: path("secrets/chap"),
             knock: path("secrets/knock"),
