@@ -95,7 +95,7 @@ impl NameServer {
         let written = zone::write_all(folder, zones);
         std::fs::write(self.trust_anchor(), format!("{}\n", written.anchor)).unwrap();
         let options = format!(
-            "options {{ directory \"{}\"; listen-on port {} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; recursion no; \
+            "options {{ directory \"{}\"; listen-on port {} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; recursion no; check-names primary ignore; \
              allow-query {{ any; }}; dnssec-validation no; notify no; pid-file none; session-keyfile none; lock-file none; }};\n\
              controls {{ }};\n{}",
             folder.display(),
