@@ -49,8 +49,16 @@ pub(crate) async fn exchangers(resolver: &Resolver, domain: &str) -> Result<Vec<
     Ok(found.into_iter().map(|mx| mx.host).collect())
 }
 
-/// The names of an address.
+/// The names of an address, in the canonical order of RFC 4034 §6.3: servers shuffle, and where only the first ten count a client is
+/// to get the same verdict each time.
 pub(crate) async fn names(resolver: &Resolver, ip: IpAddr) -> Result<Vec<String>, Miss> {
-    let found = resolver.ptr(ip).await?.records;
-    if found.is_empty() { Err(Miss::Nothing) } else { Ok(found) }
+    let mut found = resolver.ptr(ip).await?.records;
+    if found.is_empty() {
+        return Err(Miss::Nothing);
+    }
+    found.sort_by_cached_key(|name| {
+        let wire = |label: &str| [&[label.len() as u8], label.to_ascii_lowercase().as_bytes()].concat();
+        name.split('.').flat_map(wire).collect::<Vec<u8>>()
+    });
+    Ok(found)
 }
