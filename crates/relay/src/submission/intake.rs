@@ -7,7 +7,7 @@
 use crate::sign::Draft;
 use chasqui_base::DeliveryId;
 use chasqui_courier::{Content, Incoming};
-use chasqui_smtp::{Reply, replies};
+use chasqui_smtp::Reply;
 use std::{io, path::Path};
 
 const LOCAL_ERROR: Reply = Reply::fixed(451, (4, 3, 0), "Local error, try again later");
@@ -201,19 +201,10 @@ fn logged(id: DeliveryId, error: &io::Error) -> Reply {
 }
 
 /// What a client is told when a file cannot be written.
-pub(crate) fn of_io(error: &io::Error) -> Reply {
+fn of_io(error: &io::Error) -> Reply {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => NO_SPACE,
         _ => LOCAL_ERROR,
-    }
-}
-
-/// What a client is told when the queue does not take a message.
-pub(crate) fn of_enqueue(error: &super::EnqueueError) -> Reply {
-    match error {
-        super::EnqueueError::Full => NO_SPACE,
-        super::EnqueueError::Io(error) => of_io(error),
-        super::EnqueueError::Draining => replies::SHUTTING_DOWN,
     }
 }
 

@@ -1,8 +1,8 @@
 //! AUTH: from a mechanism to an account (RFC 4954), with the directory between the steps.
 
-use super::{Shared, users::Salt};
+use super::Shared;
 use chasqui_base::{Lifecycle, Secret};
-use chasqui_directory::{AccountRecord, DirectoryUnavailable, Services, Verdict};
+use chasqui_directory::{AccountRecord, DirectoryUnavailable, ScramSalt, Services, Verdict};
 use chasqui_sasl::{
     Claim, Credentials, Exchange, MAX_LOGIN, Mechanism, Progress, SaslError,
     guessing::Standing,
@@ -121,7 +121,7 @@ impl Desk<'_> {
             return Err(Refusal(MALFORMED, "malformed"));
         }
         self.standing(&login).await?;
-        let Salt { salt, iterations } = self.shared.users.scram_begin(&login).await.map_err(away)?;
+        let ScramSalt { salt, iterations } = self.shared.users.scram_begin(&login).await.map_err(away)?;
         first.challenge(&salt, iterations).map_err(|error| {
             tracing::error!(%error, "cannot make a challenge");
             Refusal(replies::CANNOT_AUTHENTICATE, "error")

@@ -28,9 +28,15 @@ pub(crate) mod transaction;
 mod user;
 mod users;
 
-pub use users::{Answer, Salt, Users};
+pub use users::{Answer, Users};
 
-use crate::{config::Config, inside, message::Envelope, sign::Signer};
+use crate::{
+    config::Config,
+    inside,
+    message::Envelope,
+    queue::{EnqueueError, Queue},
+    sign::Signer,
+};
 use arc_swap::ArcSwap;
 use chasqui_base::{
     EmailAddress, Lifecycle, Span, StartError,
@@ -45,8 +51,7 @@ use prometheus_client::registry::Registry;
 use rates::Book;
 use session::{Door, Session};
 use std::{
-    io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     pin::Pin,
     sync::Arc,
     time::{Instant, SystemTime, UNIX_EPOCH},
@@ -58,31 +63,35 @@ pub const REFUSAL: &[u8] = b"421 4.7.0 Too many connections\r\n";
 /// Where complete messages go: the queue; a list in tests.
 pub trait Accept: Send + Sync + 'static {
     /// Takes a message. When this has returned without an error it is on disk. One whose id is here already is taken once.
-    fn enqueue<'a>(
-        &'a self,
+    fn enqueue(
+        &self,
         envelope: Envelope,
-        content: Content,
-    ) -> Pin<Box<dyn Future<Output = Result<(), EnqueueError>> + Send + 'a>>;
+        content: Arc<Content>,
+    ) -> Pin<Box<dyn Future<Output = Result<(), EnqueueError>> + Send + '_>>;
 
-    /// Whether nothing new is taken, since the queue is handed over to another relay.
-    fn is_draining(&self) -> bool;
+    /// Whether a message of this size would be taken now, so that nobody sends one in vain.
+    fn check_room(&self, size: u64) -> Result<(), EnqueueError>;
 
     /// Where big messages stay while they come in. On the queue's file system, emptied at the start.
-    fn folder(&self) -> &Path;
+    fn folder(&self) -> PathBuf;
 }
 
-/// Why the queue does not take a message.
-#[derive(Debug, thiserror::Error)]
-pub enum EnqueueError {
-    /// It has as many as it may have, or too little space.
-    #[error("the queue is full")]
-    Full,
-    /// It cannot be written.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    /// It is being handed over to another relay.
-    #[error("the queue is being handed over")]
-    Draining,
+impl Accept for Queue {
+    fn enqueue(
+        &self,
+        envelope: Envelope,
+        content: Arc<Content>,
+    ) -> Pin<Box<dyn Future<Output = Result<(), EnqueueError>> + Send + '_>> {
+        Box::pin(async move { Self::enqueue(self, envelope, &content).await })
+    }
+
+    fn check_room(&self, size: u64) -> Result<(), EnqueueError> {
+        Self::check_room(self, size)
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.tmp()
+    }
 }
 
 /// What all sessions share.

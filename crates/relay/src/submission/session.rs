@@ -6,7 +6,7 @@
 use super::{
     Policy, Shared, header,
     header::Facts,
-    intake::{Front, Intake, Split, of_enqueue},
+    intake::{Front, Intake, Split},
     log_in::{Desk, LogIn, Turn},
     now,
     trace::UserTrace,
@@ -379,8 +379,8 @@ impl Session {
     }
 
     async fn mail(&mut self, mail: Mail) -> Reply {
-        if self.shared.queue.is_draining() {
-            return replies::SHUTTING_DOWN;
+        if let Err(error) = self.shared.queue.check_room(mail.size.unwrap_or(0)) {
+            return error.reply();
         }
         let charge = match (self.door, self.user()) {
             (Door::Role, _) => None,
@@ -492,7 +492,7 @@ impl Session {
         let Some(transaction) = &mut self.transaction else { return };
         let id = transaction.id;
         if let Some(intake) = transaction.text.as_mut().filter(|intake| intake.is_full()) {
-            Box::pin(intake.spill(self.shared.queue.folder(), id)).await;
+            Box::pin(intake.spill(&self.shared.queue.folder(), id)).await;
         }
     }
 
@@ -532,7 +532,7 @@ impl Session {
         let Some(intake) = transaction.text.take() else { return Err(LOCAL_ERROR) };
         let queue = &self.shared.queue;
         let received_lines = self.policy.config.senders.limits.received_lines;
-        let complete = intake.finish(queue.folder(), transaction.id, received_lines).await?;
+        let complete = intake.finish(&queue.folder(), transaction.id, received_lines).await?;
         let size = complete.content.len();
         self.shared.metrics.octets.inc_by(size);
         let source = match (self.door, &self.account) {
@@ -544,9 +544,9 @@ impl Session {
         let lifetime = self.policy.config.queue.lifetime;
         let envelope = transaction.envelope(source, complete.eight_bit, now(), lifetime);
         let id = envelope.id;
-        if let Err(error) = queue.enqueue(envelope, complete.content).await {
+        if let Err(error) = queue.enqueue(envelope, Arc::new(complete.content)).await {
             tracing::error!(delivery = %id, %error, "the queue does not take the message");
-            return Err(of_enqueue(&error));
+            return Err(error.reply());
         }
         if let Some(charge) = &mut charge {
             charge.kept = true;

@@ -143,6 +143,8 @@ async fn a_queue_that_is_full_is_said_to_be() {
     let mut ana = site.user("ana").await;
     let reply = ana.send("<ana@example.org>", &[TO], "From: ana@example.org\r\n\r\n").await;
     assert!(reply.starts_with("452 4.3.1"), "{reply}");
+    let reply = ana.say("MAIL FROM:<ana@example.org> SIZE=100").await;
+    assert!(reply.starts_with("452 4.3.1"), "before a text is sent in vain: {reply}");
     assert!(site.taken().is_empty());
     assert!(site.metrics().contains(r#"messages_total{door="submission",outcome="deferred"} 1"#));
 }

@@ -6,10 +6,11 @@ mod log_in;
 mod messages;
 mod senders;
 
-use super::{Accept, Answer, EnqueueError, Parts, Salt, Shared, Users};
+use super::{Accept, Answer, Parts, Shared, Users};
 use crate::{
     config::{Config, Rate, Signing},
     message::Envelope,
+    queue::EnqueueError,
     sign::Signer,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -21,14 +22,17 @@ use chasqui_base::{
 };
 use chasqui_courier::Content;
 use chasqui_directory::{
-    AccountRecord, AccountState, DirectoryUnavailable, LookUp, Node, Services, Target, Verdict,
+    AccountRecord, AccountState, DirectoryUnavailable, LookUp, Node, ScramSalt, Services, Target, Verdict,
 };
 use chasqui_sasl::scram::{Proof, Signature, Verifier};
 use prometheus_client::registry::Registry;
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::io::AsyncWriteExt as _;
@@ -87,9 +91,9 @@ impl Users for Table {
         answer(self, Self::verdict(login, password.matches(PASSWORD)))
     }
 
-    fn scram_begin<'a>(&'a self, _: &'a str) -> Answer<'a, Salt> {
+    fn scram_begin<'a>(&'a self, _: &'a str) -> Answer<'a, ScramSalt> {
         let verifier = Self::verifier();
-        answer(self, Salt { salt: verifier.salt().to_vec(), iterations: verifier.iterations() })
+        answer(self, ScramSalt { salt: verifier.salt().to_vec(), iterations: verifier.iterations() })
     }
 
     fn scram_finish<'a>(
@@ -120,19 +124,19 @@ impl Users for Table {
 pub(crate) struct List {
     pub taken: Mutex<Vec<(Envelope, Vec<u8>)>>,
     pub full: bool,
+    /// Room was asked about once.
+    asked: AtomicBool,
     folder: PathBuf,
 }
 
 impl Accept for List {
-    fn enqueue<'a>(
-        &'a self,
+    fn enqueue(
+        &self,
         envelope: Envelope,
-        content: Content,
-    ) -> Pin<Box<dyn Future<Output = Result<(), EnqueueError>> + Send + 'a>> {
+        content: Arc<Content>,
+    ) -> Pin<Box<dyn Future<Output = Result<(), EnqueueError>> + Send + '_>> {
         Box::pin(async move {
-            if self.full {
-                return Err(EnqueueError::Full);
-            }
+            self.check_room(0)?;
             let mut text = Vec::new();
             let mut blocks = content.blocks();
             while let Some(block) = blocks.next().await? {
@@ -146,12 +150,13 @@ impl Accept for List {
         })
     }
 
-    fn is_draining(&self) -> bool {
-        false
+    fn check_room(&self, size: u64) -> Result<(), EnqueueError> {
+        // A client that announces nothing hears of it at the end.
+        if self.full && (size > 0 || self.asked.swap(true, Ordering::Relaxed)) { Err(EnqueueError::Full) } else { Ok(()) }
     }
 
-    fn folder(&self) -> &Path {
-        &self.folder
+    fn folder(&self) -> PathBuf {
+        self.folder.clone()
     }
 }
 
@@ -190,7 +195,7 @@ impl Site {
         change(&mut config);
         let tmp = folder.path().join("tmp");
         std::fs::create_dir(&tmp).unwrap();
-        let queue = Arc::new(List { taken: Mutex::default(), full: options.full, folder: tmp });
+        let queue = Arc::new(List { taken: Mutex::default(), full: options.full, asked: AtomicBool::new(false), folder: tmp });
         let parts = Parts {
             users: Arc::new(Table { silent: options.silent }),
             queue: Arc::clone(&queue) as Arc<dyn Accept>,
