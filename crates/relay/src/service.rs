@@ -1,19 +1,73 @@
 //! The role: what it opens, serves and reloads.
 
-use crate::config::Config;
+use crate::{
+    config::Config,
+    delivery::Delivery,
+    inside,
+    queue::Queue,
+    sign::Signer,
+    submission::{self, Parts, REFUSAL, Shared},
+    tls::TlsPolicies,
+};
 use chasqui_base::{
     Lifecycle, RoleService, StartError,
-    net::Listener,
+    net::{AcceptLimits, Gate, IpNetwork, ListenAddress, Listener, serve},
     service::require_tls_or_local,
     tls::{PublicTls, RoleTls},
 };
 use chasqui_directory::DirectoryClient;
+use chasqui_dns::Resolver;
 use prometheus_client::registry::Registry;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The file in the queue's folder in which it is kept how much users have sent.
+const USAGE: &str = "usage.json";
+
+/// Connections of the site's own roles, in all and from one host.
+const INSIDE: AcceptLimits = AcceptLimits { connections: 1000, per_address: 200 };
 
 /// The relay.
 pub struct RelayService {
-    endpoints: Vec<(&'static str, String)>,
+    shared: Arc<Shared>,
+    queue: Arc<Queue>,
+    delivery: Arc<Delivery>,
+    policies: Arc<TlsPolicies>,
+    signer: Arc<Signer>,
     directory: DirectoryClient,
+    tls: Option<PublicTls>,
+    role_tls: Option<RoleTls>,
+    /// Before the doors of users; that of roles has its own.
+    gate: Arc<Gate>,
+    proxy_networks: Vec<IpNetwork>,
+    endpoints: Vec<(&'static str, String)>,
+    /// Until the role starts.
+    idle: Mutex<Vec<Door>>,
+}
+
+/// A listener, and who comes through it.
+struct Door {
+    listener: Listener,
+    who: Who,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Who {
+    /// Users, STARTTLS.
+    Submission,
+    /// Users, TLS at once.
+    Submissions,
+    /// The site's roles.
+    Inside,
+}
+
+impl Who {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Submission => "submission",
+            Self::Submissions => "submissions",
+            Self::Inside => "inside",
+        }
+    }
 }
 
 impl RoleService for RelayService {
@@ -23,35 +77,125 @@ impl RoleService for RelayService {
     async fn bind(config: Config, registry: &mut Registry) -> Result<Self, StartError> {
         config.check()?;
         let role_tls = config.tls.as_ref().map(RoleTls::load).transpose()?;
+        let tls = config.public_tls.as_ref().map(PublicTls::load).transpose()?;
         let directory = DirectoryClient::connect(&config.directory, role_tls.clone()).await?;
+        let resolver = Resolver::new(&config.dns)?;
+        let signer = Arc::new(Signer::open(&config.signing)?);
+        let doors = doors(&config)?;
+        let queue = Queue::open(&config.queue, &config.notices, &config.hostname, registry)?;
+        let policies = Arc::new(TlsPolicies::open(&config.delivery_tls, resolver.clone(), registry)?);
+        let delivery = Delivery::new(
+            &config,
+            resolver.clone(),
+            Arc::clone(&policies),
+            Arc::new(directory.clone()),
+            role_tls.clone(),
+            registry,
+        )?;
+        let parts = Parts {
+            users: Arc::new(directory.clone()),
+            queue: queue.clone(),
+            tls: tls.clone(),
+            role_tls: role_tls.clone(),
+            signer: Arc::clone(&signer),
+            usage: config.queue.path.join(USAGE),
+        };
+        let shared = Arc::new(Shared::open(&config, parts, registry)?);
         directory.register(registry);
-        let _public = config.public_tls.as_ref().map(PublicTls::load).transpose()?;
-        let mut endpoints = Vec::new();
-        for (name, addresses) in [
-            ("submission", &config.submission),
-            ("submissions", &config.submissions),
-            ("inside", &config.inside),
-        ] {
-            for address in addresses {
-                let listener = Listener::bind(address)?;
-                endpoints.push((name, listener.local_address().to_string()));
-            }
-        }
-        Ok(Self { endpoints, directory })
+        resolver.register(registry);
+        Ok(Self {
+            gate: Gate::new(submission::accept_limits(&config)),
+            endpoints: doors
+                .iter()
+                .map(|door| (door.who.name(), door.listener.local_address().to_string()))
+                .collect(),
+            proxy_networks: config.proxy_networks,
+            idle: Mutex::new(doors),
+            shared,
+            queue,
+            delivery,
+            policies,
+            signer,
+            directory,
+            tls,
+            role_tls,
+        })
     }
 
     fn endpoints(&self) -> Vec<(&'static str, String)> {
         self.endpoints.clone()
     }
 
-    fn start(&self, _run: &Lifecycle) {}
-
-    async fn reload(&self, config: Config) -> Result<(), StartError> {
-        config.check()?;
-        self.directory.reload().await
+    fn start(&self, run: &Lifecycle) {
+        run.spawn(Arc::clone(&self.queue).work(Arc::clone(&self.delivery), run.clone()));
+        run.spawn(Arc::clone(&self.shared).work(run.clone()));
+        self.policies.start(run);
+        let inside = Gate::new(INSIDE);
+        for Door { listener, who } in
+            std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner))
+        {
+            let (shared, sessions) = (Arc::clone(&self.shared), run.clone());
+            if who == Who::Inside {
+                let handler =
+                    move |stream, peer| inside::run(stream, peer, Arc::clone(&shared), sessions.clone());
+                run.spawn(serve(listener, Arc::clone(&inside), Vec::new(), REFUSAL, run.clone(), handler));
+                continue;
+            }
+            // In front of TLS a refusal in clear would only confuse.
+            let (at_once, refusal) =
+                (who == Who::Submissions, if who == Who::Submissions { b"" } else { REFUSAL });
+            let handler = move |stream, peer| {
+                submission::run(stream, peer, Arc::clone(&shared), at_once, sessions.clone())
+            };
+            let networks = self.proxy_networks.clone();
+            run.spawn(serve(listener, Arc::clone(&self.gate), networks, refusal, run.clone(), handler));
+        }
     }
 
-    async fn close(&self) {}
+    /// Certificates, the directory's keys, DKIM keys, limits, routes, times of the queue and texts of notices change; listeners, folders, DNS
+    /// servers and TLS policies need a restart.
+    async fn reload(&self, config: Config) -> Result<(), StartError> {
+        config.check()?;
+        if self.tls.is_some() != config.public_tls.is_some()
+            || self.role_tls.is_some() != config.tls.is_some()
+        {
+            return Err(StartError::value("tls, public_tls", "TLS is switched on or off by a restart"));
+        }
+        // Everything is tried before anything is taken over.
+        config.tls.as_ref().map(RoleTls::load).transpose()?;
+        config.public_tls.as_ref().map(PublicTls::load).transpose()?;
+        Signer::open(&config.signing)?;
+        self.directory.reload().await?;
+        self.delivery.reload(&config)?;
+        self.shared.reload(&config)?;
+        self.signer.reload(&config.signing)?;
+        if let (Some(tls), Some(files)) = (&self.role_tls, &config.tls) {
+            tls.reload(files)?;
+        }
+        if let (Some(tls), Some(files)) = (&self.tls, &config.public_tls) {
+            tls.reload(files)?;
+        }
+        self.gate.set_limits(submission::accept_limits(&config));
+        self.queue.reload(&config.queue, &config.notices, &config.hostname);
+        Ok(())
+    }
+
+    async fn close(&self) {
+        self.delivery.close().await;
+    }
+}
+
+fn doors(config: &Config) -> Result<Vec<Door>, StartError> {
+    let bind = |addresses: &[ListenAddress], who| -> Result<Vec<Door>, StartError> {
+        addresses.iter().map(|address| Ok(Door { listener: Listener::bind(address)?, who })).collect()
+    };
+    let mut doors = Vec::new();
+    if config.public_tls.is_some() {
+        doors.extend(bind(&config.submission, Who::Submission)?);
+        doors.extend(bind(&config.submissions, Who::Submissions)?);
+    }
+    doors.extend(bind(&config.inside, Who::Inside)?);
+    Ok(doors)
 }
 
 impl Config {
@@ -67,22 +211,21 @@ impl Config {
                 "a host name of letters, digits, hyphens and dots is expected",
             ));
         }
-        if self.submission.is_empty() && self.submissions.is_empty() && self.inside.is_empty() {
+        if self.inside.is_empty()
+            && (self.public_tls.is_none() || self.submission.is_empty() && self.submissions.is_empty())
+        {
             return Err(StartError::value(
                 "submission, submissions, inside",
-                "at least one address is expected",
+                "at least one address is expected; those of users need public_tls",
             ));
         }
         for address in &self.inside {
             require_tls_or_local("inside", address, self.tls.is_some())?;
         }
-        if self.public_tls.is_none() && self.submission.iter().chain(&self.submissions).any(|a| !a.is_local())
-        {
-            return Err(StartError::value(
-                "public_tls",
-                "users' passwords are only taken over TLS: give the certificate",
-            ));
-        }
+        self.dns.check("dns")?;
+        self.senders.check()?;
+        self.delivery.check()?;
+        self.delivery_tls.check("delivery_tls")?;
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ pub use queue::Queue;
 pub use signing::Signing;
 pub use submission::{Limits, Mechanism, Rate, Rates, Submission};
 
+use crate::tls::TlsConfig;
 use chasqui_base::{
     net::{IpNetwork, ListenAddress},
     tls::{PublicTlsFiles, TlsFiles},
@@ -49,10 +50,16 @@ pub struct Config {
     pub senders: Submission,
     /// DKIM signatures.
     pub signing: Signing,
-    /// The queue.
+    /// Messages that wait.
     pub queue: Queue,
+    /// What senders are told of their messages.
+    pub notices: Notice,
     /// How messages leave.
     pub delivery: Delivery,
+    /// What protects them on their way.
+    pub delivery_tls: TlsConfig,
+    /// The DNS resolver.
+    pub dns: chasqui_dns::Config,
 }
 
 impl Default for Config {
@@ -72,7 +79,10 @@ impl Default for Config {
             senders: Submission::default(),
             signing: Signing::default(),
             queue: Queue::default(),
+            notices: Notice::default(),
             delivery: Delivery::default(),
+            delivery_tls: TlsConfig::default(),
+            dns: chasqui_dns::Config::default(),
         }
     }
 }
