@@ -10,10 +10,11 @@
 //! | [`net`] | listeners, connections, accept loops with limits |
 //! | [`service`] | how a role starts, reloads, drains |
 //! | [`telemetry`] | logs and metrics |
-//! | [`secret`], [`fsx`] | secrets in memory, durable files |
+//! | [`secret`], [`fsx`], [`disk`] | secrets in memory, durable files, and what a power cut leaves of them |
 
 pub mod address;
 pub mod config;
+pub mod disk;
 pub mod fsx;
 pub mod id;
 pub mod net;

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io;
 use std::sync::{Condvar, Mutex, PoisonError};
 
-use crate::disk::Disk;
+use chasqui_base::disk::Disk;
 
 /// Shares syncs of one file system.
 pub(crate) struct Committer {

@@ -33,7 +33,7 @@ use hashbrown::HashMap;
 use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
-use crate::disk::{Disk, Fresh};
+use chasqui_base::disk::{Disk, Fresh};
 use crate::error::MailError;
 use crate::file_name::{Base, Letters};
 use crate::folder::Entry;

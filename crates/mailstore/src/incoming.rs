@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::disk::{Disk, Fresh};
+use chasqui_base::disk::{Disk, Fresh};
 use crate::error::MailError;
 
 /// Octets collected before they go to the file of a large message.

@@ -45,7 +45,6 @@ mod committer;
 pub mod config;
 pub mod content;
 mod deliver;
-mod disk;
 pub mod error;
 mod file_name;
 pub mod flags;
@@ -61,8 +60,6 @@ pub mod mime;
 mod op;
 #[cfg(test)]
 mod power_loss;
-#[cfg(test)]
-mod recording;
 mod reserve;
 mod state_file;
 pub mod store;

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use hashbrown::HashSet;
 use tracing::warn;
 
-use crate::disk::{Disk, PARTIAL};
+use chasqui_base::disk::{Disk, PARTIAL};
 use crate::file_name::{Base, ParsedName, adopted_base, own_base};
 use crate::folder::{Entry, Folder};
 use crate::state_file::{FolderFile, seconds_since_epoch};

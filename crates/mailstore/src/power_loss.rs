@@ -7,8 +7,8 @@ use std::time::SystemTime;
 
 use chasqui_base::{ByteSize, DeliveryId, EmailAddress};
 
-use crate::disk::Disk;
-use crate::recording::{Event, Recorder, power_cut};
+use chasqui_base::disk::Disk;
+use chasqui_base::disk::recording::{Event, Recorder, power_cut};
 use crate::*;
 
 fn account(name: &str) -> EmailAddress {

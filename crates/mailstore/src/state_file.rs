@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use crate::account::SpecialUse;
-use crate::disk::Disk;
+use chasqui_base::disk::Disk;
 use crate::folder_name::FolderName;
 
 /// The version that this build writes. A later one is refused rather than damaged.

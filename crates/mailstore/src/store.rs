@@ -19,7 +19,7 @@ use crate::cabinet::Cabinet;
 use crate::committer::Committer;
 use crate::config::StoreConfig;
 use crate::deliver::DeliverJob;
-use crate::disk::Disk;
+use chasqui_base::disk::Disk;
 use crate::error::{MailError, OpenError};
 use crate::file_name::safe_host;
 use crate::folder_name::FolderName;

@@ -17,7 +17,7 @@ use crate::cabinet::Cabinet;
 use crate::committer::Committer;
 use crate::config::StoreConfig;
 use crate::deliver::DeliverJob;
-use crate::disk::Disk;
+use chasqui_base::disk::Disk;
 use crate::error::MailError;
 use crate::index::Indexes;
 use crate::metrics::Metrics;

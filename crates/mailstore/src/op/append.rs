@@ -7,7 +7,7 @@ use chasqui_base::DeliveryId;
 use crate::account::Appended;
 use crate::cabinet::Cabinet;
 use crate::deliver::sync_once;
-use crate::disk::Fresh;
+use chasqui_base::disk::Fresh;
 use crate::error::MailError;
 use crate::file_name::Base;
 use crate::flags::Flags;

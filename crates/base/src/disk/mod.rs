@@ -1,14 +1,14 @@
-//! Every change that the store makes on disk, and its durability.
+//! Every change that a durable store makes on disk, and its durability: the mailboxes of a storage node, a relay's queue.
 //!
-//! Rules that the rest of the crate keeps:
+//! Rules that who uses it keeps:
 //! - A message's content is synced ([`Fresh::sync`]) before its name is linked, so a name never leads to half a message.
 //! - A directory is synced ([`Disk::sync_dir`]) before anything that changed in it is acknowledged.
 //! - State files are replaced whole ([`Disk::replace`]).
 //! - A rename is atomic, as journalling file systems keep it.
 //!
 //! A message is written to an unnamed file (`O_TMPFILE`), which needs no cleaning up after a crash and one directory change less than
-//! `tmp/` and rename; where the file system has none, to a named one. In tests a recorder writes down each change and sync in
-//! order, and `power_loss` replays every prefix of that.
+//! `tmp/` and rename; where the file system has none, to a named one. In tests (feature
+//! `recording`) a recorder writes down each change and sync in order, and the users' `power_loss` tests replay every prefix of that.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -16,31 +16,35 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use chasqui_base::DeliveryId;
+use crate::DeliveryId;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 
+#[cfg(feature = "recording")]
+pub mod recording;
+
 /// Suffix of files that are being written; what is left of them after a crash is removed.
-pub(crate) const PARTIAL: &str = ".partial";
+pub const PARTIAL: &str = ".partial";
 
 /// Octets that are copied at a time where a link cannot reach.
 const COPY_PIECE: usize = 128 << 10;
 
 /// The disk under one store.
 #[derive(Clone)]
-pub(crate) struct Disk {
+pub struct Disk {
     unnamed: bool,
-    #[cfg(test)]
-    pub(crate) recorder: Option<std::sync::Arc<crate::recording::Recorder>>,
+    /// Who writes down what is done.
+    #[cfg(feature = "recording")]
+    pub recorder: Option<std::sync::Arc<recording::Recorder>>,
 }
 
 macro_rules! recorded {
     ($disk:expr, $op:expr, $event:expr) => {{
-        #[cfg(test)]
+        #[cfg(feature = "recording")]
         let result = match &$disk.recorder {
             Some(recorder) => recorder.record(|| $op, || $event),
             None => $op,
         };
-        #[cfg(not(test))]
+        #[cfg(not(feature = "recording"))]
         let result = $op;
         result
     }};
@@ -48,7 +52,7 @@ macro_rules! recorded {
 
 impl Disk {
     /// The disk that holds `dir`, which must exist and be writable.
-    pub(crate) fn probe(dir: &Path) -> io::Result<Disk> {
+    pub fn probe(dir: &Path) -> io::Result<Disk> {
         let probe = dir.join(format!("{}{PARTIAL}", DeliveryId::generate()));
         let unnamed = open_unnamed(dir).and_then(|file| link_unnamed(&file, &probe)).is_ok();
         if unnamed {
@@ -59,13 +63,13 @@ impl Disk {
         }
         Ok(Disk {
             unnamed,
-            #[cfg(test)]
+            #[cfg(feature = "recording")]
             recorder: None,
         })
     }
 
     /// A new file on the file system of `dir`, without a final name.
-    pub(crate) fn fresh(&self, dir: &Path) -> io::Result<Fresh> {
+    pub fn fresh(&self, dir: &Path) -> io::Result<Fresh> {
         if self.unnamed {
             return Ok(Fresh {
                 file: open_unnamed(dir)?,
@@ -83,27 +87,27 @@ impl Disk {
         let file = recorded!(
             self,
             rustix::fs::open(&path, flags, Mode::from(0o600)).map(File::from).map_err(io::Error::from),
-            crate::recording::Event::Link { file: number, path: path.clone() }
+            recording::Event::Link { file: number, path: path.clone() }
         )?;
         Ok(Fresh { file, path: Some(path), disk: self.clone(), number })
     }
 
-    #[cfg(test)]
+    #[cfg(feature = "recording")]
     fn number(&self) -> u64 {
         self.recorder.as_ref().map_or(0, |recorder| recorder.next_file())
     }
 
-    #[cfg(not(test))]
+    #[cfg(not(feature = "recording"))]
     fn number(&self) -> u64 {
         0
     }
 
     /// Makes a directory; true if it was not there.
-    pub(crate) fn mkdir(&self, path: &Path) -> io::Result<bool> {
+    pub fn mkdir(&self, path: &Path) -> io::Result<bool> {
         let made = recorded!(
             self,
             rustix::fs::mkdir(path, Mode::from(0o700)),
-            crate::recording::Event::Mkdir { path: path.to_owned() }
+            recording::Event::Mkdir { path: path.to_owned() }
         );
         match made {
             Ok(()) => Ok(true),
@@ -113,7 +117,7 @@ impl Disk {
     }
 
     /// Syncs a directory: names that came or went in it are on disk when this returns.
-    pub(crate) fn sync_dir(&self, path: &Path) -> io::Result<()> {
+    pub fn sync_dir(&self, path: &Path) -> io::Result<()> {
         recorded!(
             self,
             {
@@ -122,48 +126,61 @@ impl Disk {
                     .and_then(rustix::fs::fsync)
                     .map_err(io::Error::from)
             },
-            crate::recording::Event::SyncDir { path: path.to_owned() }
+            recording::Event::SyncDir { path: path.to_owned() }
         )
     }
 
     /// Syncs everything on the file system of `root`.
-    pub(crate) fn sync_all(&self, root: &File) -> io::Result<()> {
-        recorded!(self, rustix::fs::syncfs(root).map_err(io::Error::from), crate::recording::Event::SyncAll)
+    pub fn sync_all(&self, root: &File) -> io::Result<()> {
+        recorded!(self, rustix::fs::syncfs(root).map_err(io::Error::from), recording::Event::SyncAll)
     }
 
     /// A second name for a file.
-    pub(crate) fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+    pub fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         recorded!(
             self,
             std::fs::hard_link(from, to),
-            crate::recording::Event::Copy { from: from.to_owned(), to: to.to_owned() }
+            recording::Event::Copy { from: from.to_owned(), to: to.to_owned() }
         )
     }
 
     /// Renames a file or directory, replacing a file that has the name.
-    pub(crate) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+    pub fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         recorded!(
             self,
             std::fs::rename(from, to),
-            crate::recording::Event::Rename { from: from.to_owned(), to: to.to_owned() }
+            recording::Event::Rename { from: from.to_owned(), to: to.to_owned() }
         )
     }
 
     /// Removes a name; none there is fine.
-    pub(crate) fn unlink(&self, path: &Path) -> io::Result<()> {
-        match recorded!(
-            self,
-            std::fs::remove_file(path),
-            crate::recording::Event::Unlink { path: path.to_owned() }
-        ) {
+    pub fn unlink(&self, path: &Path) -> io::Result<()> {
+        match recorded!(self, std::fs::remove_file(path), recording::Event::Unlink { path: path.to_owned() })
+        {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
     }
 
+    /// Appends octets to a file that exists; they are on disk after a later [`Disk::sync_file`] or [`Disk::sync_all`].
+    pub fn append(&self, path: &Path, octets: &[u8]) -> io::Result<File> {
+        let append = || {
+            let mut file = std::fs::OpenOptions::new().append(true).open(path)?;
+            file.write_all(octets).map(|()| file)
+        };
+        recorded!(self, append(), recording::Event::Append { path: path.to_owned(), octets: octets.to_vec() })
+    }
+
+    /// Brings the content of the file of that name to disk.
+    pub fn sync_file(&self, file: &File, path: &Path) -> io::Result<()> {
+        // What is written down needs the name; without a recorder nobody does.
+        let _ = path;
+        recorded!(self, file.sync_data(), recording::Event::SyncPath { path: path.to_owned() })
+    }
+
     /// Replaces a small file durably: after a crash the old or the new content stands there whole.
-    pub(crate) fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()> {
-        let dir = chasqui_base::fsx::parent(path);
+    pub fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        let dir = crate::fsx::parent(path);
         let mut beside = path.as_os_str().to_owned();
         beside.push(PARTIAL);
         // Left by a crash; only this process writes here.
@@ -177,52 +194,52 @@ impl Disk {
 }
 
 /// A file being written. Dropped before it got a final name, it is gone.
-pub(crate) struct Fresh {
+pub struct Fresh {
     file: File,
     // Its temporary name, where it needs one.
     path: Option<PathBuf>,
     disk: Disk,
     // Its number in the recorder's log.
-    #[cfg_attr(not(test), allow(dead_code, reason = "read by the tests' recorder"))]
+    #[cfg_attr(not(feature = "recording"), allow(dead_code, reason = "read by the tests' recorder"))]
     number: u64,
 }
 
 impl Fresh {
     /// Appends octets.
-    pub(crate) fn write(&mut self, octets: &[u8]) -> io::Result<()> {
+    pub fn write(&mut self, octets: &[u8]) -> io::Result<()> {
         recorded!(
             self.disk,
             self.file.write_all(octets),
-            crate::recording::Event::Write { file: self.number, octets: octets.to_vec() }
+            recording::Event::Write { file: self.number, octets: octets.to_vec() }
         )
     }
 
     /// Sets the modification time, in seconds since 1970.
-    pub(crate) fn set_time(&self, seconds: u64) -> io::Result<()> {
+    pub fn set_time(&self, seconds: u64) -> io::Result<()> {
         let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
         self.file.set_modified(time)
     }
 
     /// Brings the content to disk.
-    pub(crate) fn sync(&self) -> io::Result<()> {
-        recorded!(self.disk, self.file.sync_data(), crate::recording::Event::SyncFile { file: self.number })
+    pub fn sync(&self) -> io::Result<()> {
+        recorded!(self.disk, self.file.sync_data(), recording::Event::SyncFile { file: self.number })
     }
 
     /// Gives it a name; it must be free. May be called for several names.
-    pub(crate) fn link_to(&self, path: &Path) -> io::Result<()> {
+    pub fn link_to(&self, path: &Path) -> io::Result<()> {
         match &self.path {
             Some(own) => self.disk.link(own, path),
             None => recorded!(
                 self.disk,
                 link_unnamed(&self.file, path),
-                crate::recording::Event::Link { file: self.number, path: path.to_owned() }
+                recording::Event::Link { file: self.number, path: path.to_owned() }
             ),
         }
     }
 
     /// Gives it a name on whatever file system that is: where a link cannot reach, its octets are copied by way of the folder `tmp`
     /// there, and synced.
-    pub(crate) fn link_or_copy(&self, path: &Path, tmp: &Path, time: u64) -> io::Result<()> {
+    pub fn link_or_copy(&self, path: &Path, tmp: &Path, time: u64) -> io::Result<()> {
         match self.link_to(path) {
             Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {}
             linked => return linked,
@@ -279,7 +296,8 @@ mod tests {
     fn a_fresh_file_is_there_only_once_it_is_linked() {
         let dir = tempfile::tempdir().unwrap();
         for unnamed in [true, false] {
-            let disk = Disk { unnamed: unnamed && Disk::probe(dir.path()).unwrap().unnamed, recorder: None };
+            let mut disk = Disk::probe(dir.path()).unwrap();
+            disk.unnamed &= unnamed;
             let mut fresh = disk.fresh(dir.path()).unwrap();
             fresh.write(b"uno ").unwrap();
             fresh.write(b"dos").unwrap();

@@ -6,54 +6,50 @@ use std::sync::{Mutex, PoisonError};
 
 /// One step.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Event {
-    Write {
-        file: u64,
-        octets: Vec<u8>,
-    },
-    SyncFile {
-        file: u64,
-    },
-    Link {
-        file: u64,
-        path: PathBuf,
-    },
-    Copy {
-        from: PathBuf,
-        to: PathBuf,
-    },
-    Rename {
-        from: PathBuf,
-        to: PathBuf,
-    },
-    Unlink {
-        path: PathBuf,
-    },
-    Mkdir {
-        path: PathBuf,
-    },
+#[expect(missing_docs, reason = "each field is what its name says: a file's number, a path, octets")]
+pub enum Event {
+    /// Octets at the end of a file.
+    Write { file: u64, octets: Vec<u8> },
+    /// Octets at the end of the file that has the name now.
+    Append { path: PathBuf, octets: Vec<u8> },
+    /// A file's content is synced.
+    SyncFile { file: u64 },
+    /// The content of the file that has the name now is synced.
+    SyncPath { path: PathBuf },
+    /// A file gets a name.
+    Link { file: u64, path: PathBuf },
+    /// The file of a name gets another.
+    Copy { from: PathBuf, to: PathBuf },
+    /// A name is replaced by another.
+    Rename { from: PathBuf, to: PathBuf },
+    /// A name goes.
+    Unlink { path: PathBuf },
+    /// A directory is made.
+    Mkdir { path: PathBuf },
+    /// Everything is synced.
     SyncAll,
-    SyncDir {
-        path: PathBuf,
-    },
+    /// A directory is synced.
+    SyncDir { path: PathBuf },
     /// The test's own remark.
     Note(String),
 }
 
 /// Writes down what happens; steps happen one at a time while it does.
 #[derive(Default)]
-pub(crate) struct Recorder {
+pub struct Recorder {
     log: Mutex<(Vec<Event>, u64)>,
 }
 
 impl Recorder {
-    pub(crate) fn next_file(&self) -> u64 {
+    /// A number for a new file.
+    pub fn next_file(&self) -> u64 {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         log.1 += 1;
         log.1
     }
 
-    pub(crate) fn record<T, E>(
+    /// Does a step, and writes it down when it succeeds.
+    pub fn record<T, E>(
         &self,
         op: impl FnOnce() -> Result<T, E>,
         event: impl FnOnce() -> Event,
@@ -61,16 +57,27 @@ impl Recorder {
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         let result = op();
         if result.is_ok() {
-            log.0.push(event());
+            match event() {
+                // In two, so that a cut leaves half of it too.
+                Event::Append { path, octets } => {
+                    let (front, back) = octets.split_at(octets.len() / 2);
+                    for octets in [front.to_vec(), back.to_vec()] {
+                        log.0.push(Event::Append { path: path.clone(), octets });
+                    }
+                }
+                event => log.0.push(event),
+            }
         }
         result
     }
 
-    pub(crate) fn note(&self, text: String) {
+    /// Writes a remark down.
+    pub fn note(&self, text: String) {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).0.push(Event::Note(text));
     }
 
-    pub(crate) fn events(&self) -> Vec<Event> {
+    /// All steps until now.
+    pub fn events(&self) -> Vec<Event> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
     }
 }
@@ -78,8 +85,9 @@ impl Recorder {
 /// Builds under `into` what a power cut after `events` could leave of the tree under `root`. What was synced is there; of the rest,
 /// `survives` decides step by step. A directory's change is synced by a later sync of that directory, a rename by one of either
 /// directory (it is atomic); content by a later sync of its file.
-pub(crate) fn power_cut(events: &[Event], root: &Path, into: &Path, mut survives: impl FnMut() -> bool) {
+pub fn power_cut(events: &[Event], root: &Path, into: &Path, mut survives: impl FnMut() -> bool) {
     let parent = |path: &Path| path.parent().unwrap_or(Path::new("")).to_owned();
+    let events = &by_number(events)[..];
     // From the end: which steps have a sync after them?
     let mut synced_files = BTreeSet::new();
     let mut synced_dirs = BTreeSet::new();
@@ -108,7 +116,8 @@ pub(crate) fn power_cut(events: &[Event], root: &Path, into: &Path, mut survives
                 Event::Rename { from, to } => {
                     synced_dirs.contains(&parent(from)) || synced_dirs.contains(&parent(to))
                 }
-                Event::Note(_) => true,
+                // Both were given their numbers; what has none has no file either.
+                Event::Append { .. } | Event::SyncPath { .. } | Event::Note(_) => true,
             }
             || survives();
     }
@@ -180,6 +189,36 @@ pub(crate) fn power_cut(events: &[Event], root: &Path, into: &Path, mut survives
             }
         }
     }
+}
+
+/// The same steps, with the numbers of files in place of the names that they had at the time.
+fn by_number(events: &[Event]) -> Vec<Event> {
+    let mut names: BTreeMap<PathBuf, u64> = BTreeMap::new();
+    let step = |event: &Event| {
+        match event {
+            Event::Link { file, path } => drop(names.insert(path.clone(), *file)),
+            Event::Copy { from, to } => {
+                if let Some(file) = names.get(from).copied() {
+                    names.insert(to.clone(), file);
+                }
+            }
+            Event::Rename { from, to } => move_names(&mut names, from, to),
+            Event::Unlink { path } => drop(names.remove(path)),
+            Event::Append { path, octets } => {
+                if let Some(file) = names.get(path).copied() {
+                    return Event::Write { file, octets: octets.clone() };
+                }
+            }
+            Event::SyncPath { path } => {
+                if let Some(file) = names.get(path).copied() {
+                    return Event::SyncFile { file };
+                }
+            }
+            _ => {}
+        }
+        event.clone()
+    };
+    events.iter().map(step).collect()
 }
 
 fn moved(path: &Path, from: &Path, to: &Path) -> Option<PathBuf> {

@@ -1,0 +1,321 @@
+//! Jobs: started as they fall due, each a task of its own.
+
+use super::{
+    Queue,
+    folder::ReadError,
+    index::{Next, Started, State},
+    open::Open,
+};
+use crate::{
+    carrier::Carrier,
+    fate::{Fate, Trouble, Whose},
+    message::Job,
+    metrics::Largest,
+};
+use chasqui_base::{DeliveryId, Lifecycle};
+use chasqui_courier::blocking;
+use chasqui_smtp::Reply;
+use std::{
+    io,
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+/// Jobs that are started in one go, so that the lock is not held for long.
+const AT_ONCE: usize = 64;
+/// How often the numbers are taken, and old failed messages removed.
+const ROUND: Duration = Duration::from_secs(10);
+/// Numbers of messages that are looked at in one go.
+pub(super) const PIECE: u32 = 4096;
+/// How long a message is left alone whose file cannot be read now.
+const UNREADABLE_MS: u64 = 60_000;
+
+/// What a recipient is said to have met when an attempt says nothing of it.
+const NOTHING_SAID: Reply = Reply::fixed(451, (4, 3, 0), "The attempt ended without a result");
+
+impl Queue {
+    /// Takes up what is in the folder, and delivers until `run` ends.
+    pub async fn work<C: Carrier>(self: Arc<Self>, carrier: Arc<C>, run: Lifecycle) {
+        let route = Arc::clone(&carrier);
+        if self.route.set(Box::new(move |address| route.destination(address))).is_err() {
+            tracing::error!("the queue is worked on already");
+            return;
+        }
+        let loading = tokio::spawn(Arc::clone(&self).load());
+        let counting = tokio::spawn(Arc::clone(&self).count());
+        loop {
+            let next = self.start_due(&carrier, &run);
+            tokio::select! {
+                () = run.stopped() => break,
+                () = self.wake.notified() => {}
+                () = tokio::time::sleep(next) => {}
+            }
+        }
+        loading.abort();
+        counting.abort();
+    }
+
+    /// Starts what is due, and says how long to wait before looking again.
+    fn start_due<C: Carrier>(self: &Arc<Self>, carrier: &Arc<C>, run: &Lifecycle) -> Duration {
+        loop {
+            let now = self.clock.now();
+            let jobs = if self.is_accepting() { self.settings.load().queue.jobs } else { 0 };
+            let mut started = Vec::new();
+            let mut index = self.index();
+            let alarms = index.advance(now);
+            while started.len() < AT_ONCE
+                && let Some(job) = index.start(&**carrier, jobs)
+            {
+                started.push(job);
+            }
+            let next = index.next_time();
+            drop(index);
+            let more = started.len() == AT_ONCE;
+            for number in alarms {
+                run.spawn(Arc::clone(self).alarm(number));
+            }
+            for job in started {
+                run.spawn(Arc::clone(self).job(Arc::clone(carrier), job));
+            }
+            match next {
+                Some(at) if at <= now => {}
+                _ if more => {}
+                Some(at) => return Duration::from_millis(at - now),
+                None => return Duration::from_secs(3600),
+            }
+        }
+    }
+
+    /// One job from its file to its end.
+    async fn job<C: Carrier>(self: Arc<Self>, carrier: Arc<C>, started: Started) {
+        let mut ending =
+            Ending { queue: &self, started: &started, next: Next::Wait(self.clock.now() + UNREADABLE_MS) };
+        let Some(open) = self.open_message(&started).await else { return };
+        let recipients = {
+            let most = self.settings.load().queue.recipients_per_job.max(1);
+            let state = open.state();
+            let from = started.cursor as usize;
+            let waiting = state.envelope.recipients.iter().zip(&state.pending).enumerate().skip(from);
+            let here = waiting.filter(|(_, (to, pending))| {
+                pending.is_some() && carrier.destination(&to.address) == started.destination
+            });
+            here.take(most).map(|(number, _)| number as u32).collect::<Vec<_>>()
+        };
+        let job = Job {
+            envelope: Arc::clone(&open.state().envelope),
+            content: Arc::clone(&open.content),
+            destination: started.destination.clone(),
+            recipients,
+            attempts: u32::from(started.attempts),
+        };
+        let asked = job.recipients.clone();
+        let fates = if asked.is_empty() {
+            Vec::new()
+        } else {
+            let began = Instant::now();
+            // A task of its own, so that a fault in it is no end of the queue's work.
+            let fates = tokio::spawn(Arc::clone(&carrier).carry(job)).await.unwrap_or_else(|error| {
+                tracing::error!(delivery = %started.id, destination = %started.destination, %error, "an attempt broke off");
+                Vec::new()
+            });
+            self.metrics.attempt(began.elapsed());
+            fates
+        };
+        let fates = complete(&asked, fates);
+        ending.next = self.settle(&started, &open, fates).await;
+    }
+
+    /// The message of a job: in memory, or from its file.
+    async fn open_message(&self, started: &Started) -> Option<Arc<Open>> {
+        let open = self.opened().attempt(started.message);
+        match open {
+            Some(open) => Some(open),
+            None => self.read_message(started.message, started.id, started.verify).await,
+        }
+    }
+
+    /// A message that nobody works on, as it is in memory or in its file.
+    pub(super) async fn open_any(&self, number: u32, id: DeliveryId) -> Option<Arc<Open>> {
+        let open = self.opened().by_number.get(&number).cloned();
+        match open {
+            Some(open) => Some(open),
+            None => self.read_message(number, id, false).await,
+        }
+    }
+
+    /// A message that was taken from the index; when its file is gone, so is it.
+    pub(super) async fn open_taken(&self, number: u32, id: DeliveryId) -> Option<Arc<Open>> {
+        let open = self.open_any(number, id).await;
+        if open.is_none() {
+            let now = self.clock.now();
+            let mut index = self.index();
+            if self.opened().doomed.remove(&number) {
+                index.remove(number);
+            } else {
+                index.set_alarm(number, now + UNREADABLE_MS);
+                index.give_back(number, now + UNREADABLE_MS);
+            }
+        }
+        open
+    }
+
+    async fn read_message(&self, number: u32, id: DeliveryId, verify: bool) -> Option<Arc<Open>> {
+        let folder = Arc::clone(&self.folder);
+        let read = tokio::task::spawn_blocking(move || {
+            let stored = folder.read(id)?;
+            if verify {
+                folder.verify(id, &stored)?;
+            }
+            Ok::<_, ReadError>(Open::stored(&folder.message(id), stored))
+        });
+        match read.await {
+            Ok(Ok(open)) => {
+                if verify {
+                    self.index().set_verified(number);
+                }
+                // Another leg of it may have been faster: what it knows is what counts.
+                return Some(self.opened().share(number, open));
+            }
+            Ok(Err(error)) if error.is_damage() => {
+                self.set_aside(id, &error);
+                self.opened().doomed.insert(number);
+            }
+            Ok(Err(ReadError::Io(error))) if error.kind() == io::ErrorKind::NotFound => {
+                tracing::error!(delivery = %id, "a message's file is gone; somebody else has removed it");
+                self.opened().doomed.insert(number);
+            }
+            Ok(Err(error)) => tracing::error!(delivery = %id, %error, "cannot read a queue file now"),
+            Err(error) => tracing::error!(delivery = %id, %error, "reading a queue file broke off"),
+        }
+        None
+    }
+
+    /// A leg's job has ended; with its last leg a message ends.
+    fn end_leg(&self, started: &Started, next: Next) {
+        let number = started.message;
+        let mut index = self.index();
+        index.finish(started.leg, next);
+        let over = index.message(number).is_some() && index.legs(number).next().is_none();
+        let idle = index.legs(number).all(|leg| leg.state != State::Running);
+        let mut opened = self.opened();
+        let doomed = idle && opened.doomed.contains(&number);
+        if over || doomed {
+            self.remembered().add(started.id);
+            index.remove(number);
+        }
+        if idle || over {
+            opened.forget(number);
+        }
+        drop((index, opened));
+        self.wake.notify_one();
+    }
+
+    /// Moves a file that cannot be read out of the way.
+    pub(super) fn set_aside(&self, id: DeliveryId, why: &ReadError) {
+        self.metrics.damaged();
+        match self.folder.set_aside(&self.folder.message(id)) {
+            Ok(path) => {
+                tracing::error!(delivery = %id, error = %why, path = %path.display(), "damaged queue file set aside")
+            }
+            Err(error) => {
+                tracing::error!(delivery = %id, %why, %error, "cannot set a damaged queue file aside")
+            }
+        }
+    }
+
+    /// Ends a message's file that was found done.
+    pub(super) fn end_file(&self, id: DeliveryId, keep: bool) {
+        let ended =
+            if keep { self.folder.keep_failed(id).map(Some) } else { self.folder.remove(id).map(|()| None) };
+        self.file_ended(id, ended);
+    }
+
+    /// A message's file was removed, or kept where its sender cannot be told.
+    pub(super) fn file_ended(&self, id: DeliveryId, ended: io::Result<Option<PathBuf>>) {
+        match ended {
+            Ok(Some(path)) => {
+                tracing::warn!(delivery = %id, path = %path.display(), "undeliverable notice kept in failed/")
+            }
+            Ok(None) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                tracing::error!(delivery = %id, %error, "cannot remove a finished message; it may be sent again after a restart")
+            }
+        }
+    }
+
+    /// Takes numbers for the metrics, piece by piece, and removes what was kept for long enough.
+    async fn count(self: Arc<Self>) {
+        let mut round = 0_u64;
+        loop {
+            let mut oldest = None;
+            let mut from = 0;
+            loop {
+                let (first, end) = self.oldest_of(from);
+                oldest = oldest.into_iter().chain(first).min();
+                from += PIECE;
+                if from >= end {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+            let mut largest = Largest::default();
+            let mut next = Some(0);
+            while let Some(from) = next {
+                let (piece, behind) = self.index().standings(from, PIECE);
+                largest.add(piece);
+                next = behind;
+                tokio::task::yield_now().await;
+            }
+            let totals = self.index().totals();
+            let now = self.clock.seconds();
+            self.metrics.totals(&totals, oldest.map(|received| now.saturating_sub(received)));
+            self.metrics.largest(&largest.into_inner());
+            if round.is_multiple_of(360) {
+                let (folder, age) = (Arc::clone(&self.folder), self.settings.load().queue.keep_failed.get());
+                match blocking(move || folder.prune_failed(age)).await {
+                    Ok(0) => {}
+                    Ok(removed) => tracing::info!(removed, "old files removed from failed/"),
+                    Err(error) => tracing::warn!(%error, "cannot tidy failed/"),
+                }
+            }
+            round += 1;
+            tokio::time::sleep(ROUND).await;
+        }
+    }
+
+    /// When the oldest of a piece of the numbers was received, and where numbers end.
+    fn oldest_of(&self, from: u32) -> (Option<u64>, u32) {
+        let index = self.index();
+        let end = index.end();
+        let piece = (from..end.min(from.saturating_add(PIECE))).filter_map(|number| index.message(number));
+        (piece.map(|message| u64::from(message.received)).min(), end)
+    }
+
+    /// Whether everything that was in the folder at the start has been read.
+    #[must_use]
+    pub fn is_loaded(&self) -> bool {
+        self.loaded.load(Ordering::Relaxed)
+    }
+}
+
+/// Ends a leg whatever happens to its task.
+struct Ending<'a> {
+    queue: &'a Queue,
+    started: &'a Started,
+    next: Next,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.queue.end_leg(self.started, self.next);
+    }
+}
+
+/// One fate for each recipient that was asked for, and no other.
+fn complete(asked: &[u32], fates: Vec<(u32, Fate)>) -> Vec<(u32, Fate)> {
+    let mut by_number: std::collections::HashMap<u32, Fate> = fates.into_iter().collect();
+    let nothing = || Fate::Deferred(Trouble { remote: None, reply: NOTHING_SAID, whose: Whose::Message });
+    asked.iter().map(|number| (*number, by_number.remove(number).unwrap_or_else(nothing))).collect()
+}
