@@ -32,8 +32,10 @@ pub struct Envelope {
     pub reverse_path: ReversePath,
     /// SMTPUTF8 is needed (RFC 6531).
     pub smtputf8: bool,
-    /// The text may have octets above 127 (RFC 6152).
-    pub eight_bit_mime: bool,
+    /// What the text is made of (RFC 6152, RFC 3030).
+    pub body: Body,
+    /// The message goes into the accounts' mailbox for unwanted mail, where the node knows how (XJUNK).
+    pub junk: bool,
 }
 
 /// Why a connection cannot be made or used.
@@ -138,7 +140,8 @@ impl Link {
         let begin = WireEnvelope {
             // An ASCII alias may stand for an account that is not.
             smtputf8: envelope.smtputf8 || recipients.iter().any(|account| !account.is_ascii()),
-            body: if envelope.eight_bit_mime { Body::EightBitMime } else { Body::SevenBit },
+            body: envelope.body,
+            junk: envelope.junk,
             delivery_id: Some(envelope.id),
             ..WireEnvelope::new(&envelope.reverse_path, &recipients, size)
         };

@@ -41,6 +41,10 @@ pub struct Config {
     pub delivery: Delivery,
     /// Messages that wait for their storage node.
     pub spool: Spool,
+    /// How names are looked up.
+    pub dns: chasqui_dns::Config,
+    /// What is believed of clients and messages.
+    pub filter: chasqui_filter::Config,
 }
 
 impl Default for Config {
@@ -58,6 +62,8 @@ impl Default for Config {
             limits: Limits::default(),
             delivery: Delivery::default(),
             spool: Spool::default(),
+            dns: chasqui_dns::Config::default(),
+            filter: chasqui_filter::Config::default(),
         }
     }
 }
@@ -108,6 +114,10 @@ pub struct Limits {
     pub idle_commands: u32,
     /// `Received` lines of a message. More are taken for a loop: 554 5.4.6. Default 100.
     pub received_lines: usize,
+    /// Octets of a message's header. Longer ones get 552 5.3.4. Default 512KiB.
+    pub header_size: ByteSize,
+    /// MIME parts and messages within each other. More get 554 5.6.0. Default 50.
+    pub mime_depth: usize,
     /// How long a client may take for its next command (RFC 5321 §4.5.3.2.7). Default 5m.
     pub command_timeout: Span,
     /// How long a client may pause while it sends a message. Default 3m.
@@ -135,6 +145,8 @@ impl Default for Limits {
             unknown_commands: wire.unknown_commands,
             idle_commands: wire.idle_commands,
             received_lines: 100,
+            header_size: ByteSize(512 * 1024),
+            mime_depth: 50,
             command_timeout: Span::secs(300),
             data_timeout: Span::secs(180),
             message_timeout: Span::secs(3600),

@@ -9,17 +9,21 @@
 //!
 //! - [`config`]: the configuration file.
 //! - `session`: one SMTP connection. It runs a transaction from first to last in its own task.
+//! - `transaction`, `message`, `examine`: a transaction up to its text, and what becomes of the message then.
 //! - `delivery`: the rules by which nothing is lost or doubled. Read this first.
 //! - `spool`: messages that wait.
 
 pub mod config;
 mod delivery;
+mod examine;
+mod message;
 mod metrics;
 mod service;
 mod session;
 mod spool;
 #[cfg(test)]
 mod tests;
+mod transaction;
 
 pub use config::Config;
 pub use service::MxService;

@@ -19,6 +19,7 @@ pub(crate) struct Metrics {
     recipients: Family<OutcomeLabel, Counter>,
     retried: Family<OutcomeLabel, Counter>,
     pub(crate) octets: Counter,
+    pub(crate) junk: Counter,
     pub(crate) sessions: Gauge,
     pub(crate) spool_entries: Gauge,
     pub(crate) spool_failed: Counter,
@@ -33,6 +34,7 @@ impl Metrics {
             recipients: Family::default(),
             retried: Family::default(),
             octets: Counter::default(),
+            junk: Counter::default(),
             sessions: Gauge::default(),
             spool_entries: Gauge::default(),
             spool_failed: Counter::default(),
@@ -44,6 +46,7 @@ impl Metrics {
         registry.register("recipients", "RCPT commands, by what they were answered", m.recipients);
         registry.register("retries", "Recipients retried from the spool, by outcome", m.retried);
         registry.register_with_unit("received", "Octets of messages received", Unit::Bytes, m.octets);
+        registry.register("junk", "Messages delivered into Junk", m.junk);
         registry.register("sessions", "Open SMTP sessions", m.sessions);
         registry.register("spool_entries", "Messages that wait in the spool", m.spool_entries);
         registry.register("spool_failed", "Recipients given up and kept in `failed`", m.spool_failed);

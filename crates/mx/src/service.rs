@@ -15,6 +15,8 @@ use chasqui_base::{
 };
 use chasqui_courier::{Courier, Directory, Nodes, Source};
 use chasqui_directory::DirectoryClient;
+use chasqui_dns::Resolver;
+use chasqui_filter::Filter;
 use chasqui_smtp::{Profile, Protocol};
 use prometheus_client::registry::Registry;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -47,6 +49,7 @@ pub(crate) struct Exchanger {
     pub courier: Arc<Courier>,
     pub spool: Arc<Spool>,
     pub metrics: Metrics,
+    pub filter: Filter,
     pub tls: Option<PublicTls>,
     pub policy: ArcSwap<Policy>,
 }
@@ -73,6 +76,7 @@ impl Policy {
         if config.limits.recipients == 0 || config.limits.memory.as_u64() == 0 {
             return Err(StartError::value("limits", "`recipients` and `memory` must not be 0"));
         }
+        config.filter.check()?;
         for address in &config.listen {
             require_tls_or_local("listen", address, config.public_tls.is_some())?;
         }
@@ -127,6 +131,9 @@ impl MxService {
         let metrics = Metrics::register(registry);
         let spool = Spool::open(&config.spool, &metrics)
             .map_err(|error| StartError::open(&config.spool.path, error))?;
+        let resolver = Resolver::new(&config.dns)?;
+        resolver.register(registry);
+        let filter = Filter::open(&config.filter, &resolver, &config.hostname, registry)?;
         let (recovery, recovered) = mpsc::channel(RECOVERED);
         let gate = Gate::new(accept_limits(&config));
         let links = chasqui_courier::Metrics::register(registry.sub_registry_with_prefix("chasqui_mx"));
@@ -139,6 +146,7 @@ impl MxService {
                 courier: Arc::new(Courier { nodes, directory }),
                 spool: Arc::new(spool),
                 metrics,
+                filter,
                 tls,
                 policy: ArcSwap::from_pointee(policy),
             }),
@@ -184,8 +192,8 @@ impl RoleService for MxService {
         }
     }
 
-    /// Certificates, the directory's keys, limits, `hostname` in greetings, `postmaster` and `when_unavailable` change; listeners, the spool
-    /// and the links to nodes need a restart.
+    /// Certificates, the directory's keys, limits, `hostname` in greetings, `postmaster` and `when_unavailable` change; listeners, the
+    /// spool, the links to nodes, DNS and the filters need a restart.
     async fn reload(&self, config: Config) -> Result<(), StartError> {
         let policy = Policy::new(config)?;
         let (tls, files) = (&self.exchanger.tls, &policy.config.public_tls);

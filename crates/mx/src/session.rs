@@ -4,18 +4,18 @@
 //! it costs no hand-over: look-ups while RCPT waits, then one LMTP transaction, whose reply is the client's.
 
 use crate::{
-    delivery::{Settlement, settle},
+    message::{Finished, LOCAL_ERROR, finish, of_io},
     service::{Exchanger, Policy},
-    spool::KeepError,
+    transaction::Transaction,
 };
 use chasqui_base::{
-    DeliveryId, EmailAddress, Lifecycle,
+    Lifecycle,
     net::{Peer, Stream},
 };
-use chasqui_courier::{Envelope, Incoming, Owned, in_time, received::Trace};
-use chasqui_smtp::{Body, Event, Mail, Recipient, Reply, ServerSession, replies};
+use chasqui_courier::{Incoming, in_time, received::Trace};
+use chasqui_filter::{Screen, content};
+use chasqui_smtp::{Event, Mail, Recipient, Reply, ServerSession, replies};
 use std::{
-    collections::HashSet,
     io,
     sync::Arc,
     time::{Duration, Instant},
@@ -32,20 +32,13 @@ const WRITE_DEADLINE: Duration = Duration::from_secs(60);
 /// How long a closed connection is read from.
 const LINGER: Duration = Duration::from_secs(1);
 
-const ANOTHER_NODE: Reply =
-    Reply::fixed(452, (4, 5, 3), "One storage node a transaction: send this recipient the next");
-const TOO_MANY_ACCOUNTS: Reply = Reply::fixed(452, (4, 5, 3), "The recipients stand for too many accounts");
-const LOOP: Reply = Reply::fixed(554, (5, 4, 6), "Routing loop: too many Received lines");
-const NO_SPACE: Reply = Reply::fixed(452, (4, 3, 1), "No space for the message now, try again later");
-const LOCAL_ERROR: Reply = Reply::fixed(451, (4, 3, 0), "Local error, try again later");
 const TLS_UNAVAILABLE: Reply = Reply::fixed(454, (4, 7, 0), "TLS not available");
 
 /// Serves one connection to its end.
 pub(crate) async fn run(exchanger: Arc<Exchanger>, stream: Stream, peer: Peer, run: Lifecycle) {
     exchanger.metrics.sessions.inc();
     let policy = exchanger.policy.load_full();
-    let mut wire = ServerSession::new(Arc::clone(&policy.profile));
-    wire.greet();
+    let wire = ServerSession::new(Arc::clone(&policy.profile));
     let mut session = Session {
         stream,
         wire,
@@ -54,12 +47,16 @@ pub(crate) async fn run(exchanger: Arc<Exchanger>, stream: Stream, peer: Peer, r
         transaction: None,
         begun: Instant::now(),
         waiting: Instant::now(),
+        screen: None,
         peer,
         policy,
         exchanger: Arc::clone(&exchanger),
     };
     if let Err(error) = session.serve(&run).await {
         tracing::debug!(peer = %peer.ip(), %error, "connection lost");
+    }
+    if let Some(screen) = session.screen.take() {
+        screen.close().await;
     }
     exchanger.metrics.sessions.dec();
 }
@@ -75,22 +72,11 @@ struct Session {
     begun: Instant,
     /// When the present command was first waited for: since the reply to the one before it.
     waiting: Instant,
+    /// What the filters ask of the client, if they ask anything.
+    screen: Option<Box<Screen>>,
     peer: Peer,
     policy: Arc<Policy>,
     exchanger: Arc<Exchanger>,
-}
-
-struct Transaction {
-    id: DeliveryId,
-    mail: Mail,
-    /// The first accepted recipient as the client wrote it, and how many there are.
-    first: Option<Recipient>,
-    accepted: usize,
-    accounts: Vec<Owned>,
-    seen: HashSet<EmailAddress>,
-    text: Option<Incoming>,
-    /// The text cannot be kept: this will be answered at its end.
-    failure: Option<Reply>,
 }
 
 enum Next {
@@ -104,6 +90,17 @@ enum Next {
 
 impl Session {
     async fn serve(&mut self, run: &Lifecycle) -> io::Result<()> {
+        let peer = content::Peer {
+            ip: self.peer.ip(),
+            port: self.peer.address.map_or(0, |address| address.port()),
+            name: None,
+            hostname: self.policy.profile.hostname.clone(),
+        };
+        match self.exchanger.filter.connect(peer) {
+            Ok(screen) => self.screen = screen,
+            Err(reply) => return self.end(&reply).await.map(drop),
+        }
+        self.wire.greet();
         loop {
             let next = self.process().await;
             self.flush().await?;
@@ -205,14 +202,17 @@ impl Session {
                 Some(Event::Close) => break Next::Close,
                 Some(Event::Hello(hello)) => {
                     self.hello = hello.name.into();
-                    self.transaction = None;
+                    self.drop_transaction().await;
+                    if let Some(screen) = &mut self.screen {
+                        screen.hello(&self.hello, self.stream.tls_parameters());
+                    }
                     self.wire.accept();
                 }
                 Some(Event::StartTls { dropped }) => {
                     if dropped > 0 {
                         tracing::warn!(peer = %self.peer.ip(), octets = dropped, "dropped clear text behind STARTTLS");
                     }
-                    self.transaction = None;
+                    self.drop_transaction().await;
                     if self.exchanger.tls.is_some() {
                         self.wire.accept();
                         break Next::StartTls;
@@ -224,8 +224,8 @@ impl Session {
                     self.wire.reply(&replies::NOT_IMPLEMENTED);
                 }
                 Some(Event::Mail(mail)) => {
-                    self.transaction = Some(Transaction::new(mail));
-                    self.wire.accept();
+                    let reply = self.mail(mail).await;
+                    self.wire.reply(&reply);
                 }
                 Some(Event::Recipient(recipient, _)) => {
                     let reply = self.recipient(recipient).await;
@@ -247,7 +247,7 @@ impl Session {
                     self.wire.reply_all(&reply);
                 }
                 Some(Event::Dropped(refusal)) => {
-                    if let (Some(transaction), Some(reply)) = (self.transaction.take(), refusal) {
+                    if let (Some(transaction), Some(reply)) = (self.drop_transaction().await, refusal) {
                         self.exchanger.metrics.message("refused");
                         tracing::info!(delivery = %transaction.id, peer = %self.peer.ip(), %reply, "message refused");
                     }
@@ -272,20 +272,57 @@ impl Session {
         Ok(())
     }
 
+    async fn mail(&mut self, mail: Mail) -> Reply {
+        let mut transaction = Transaction::new(mail);
+        if let Some(screen) = &mut self.screen {
+            transaction.keep_recipients();
+            if let Err(reply) = Box::pin(screen.mail(transaction.id, &transaction.mail)).await {
+                tracing::info!(delivery = %transaction.id, peer = %self.peer.ip(), %reply, "sender refused");
+                return reply;
+            }
+        }
+        self.transaction = Some(transaction);
+        replies::SENDER_OK
+    }
+
     async fn recipient(&mut self, recipient: Recipient) -> Reply {
-        let metrics = &self.exchanger.metrics;
-        let directory = &self.exchanger.courier.directory;
-        let found = directory.accounts(&recipient, &self.policy.postmaster).await;
         let Some(transaction) = &mut self.transaction else { return replies::MAIL_FIRST };
-        let (reply, outcome) = match found {
-            Ok(owned) => transaction.add(recipient, owned, &self.policy),
-            Err(no) => (no.reply, no.outcome),
+        let counted = self.screen.as_ref().map_or(Ok(()), |screen| screen.count_recipient());
+        let found = match counted {
+            Ok(()) => {
+                let directory = &self.exchanger.courier.directory;
+                directory
+                    .accounts(&recipient, &self.policy.postmaster)
+                    .await
+                    .map_err(|no| (no.reply, no.outcome))
+            }
+            Err(reply) => Err((reply, "rate")),
         };
-        metrics.recipient(outcome);
+        let screened = match (found, &mut self.screen) {
+            (Ok(owned), Some(screen)) => {
+                let asked = Box::pin(screen.recipient(&transaction.mail, &recipient)).await;
+                asked.map(|()| owned).map_err(|reply| (reply, "filtered"))
+            }
+            (found, _) => found,
+        };
+        let (reply, outcome) = match screened {
+            Ok(owned) => transaction.add(recipient, owned, &self.policy),
+            Err(no) => no,
+        };
+        self.exchanger.metrics.recipient(outcome);
         if !reply.is_positive() {
             tracing::info!(delivery = %transaction.id, peer = %self.peer.ip(), %reply, "recipient refused");
         }
         reply
+    }
+
+    /// The open transaction ends without a message.
+    async fn drop_transaction(&mut self) -> Option<Box<Transaction>> {
+        let open = self.transaction.take();
+        if let (Some(_), Some(screen)) = (&open, &mut self.screen) {
+            Box::pin(screen.reset()).await;
+        }
+        open
     }
 
     fn start_message(&mut self) {
@@ -328,121 +365,15 @@ impl Session {
         let started = Instant::now();
         let id = transaction.id;
         let accounts = transaction.accounts.len();
-        let (reply, outcome) = self.settle(*transaction).await;
+        let done = finish(&self.exchanger, &self.policy, self.screen.as_deref_mut(), *transaction).await;
+        let Finished { reply, outcome, message_id } = done;
         let metrics = &self.exchanger.metrics;
         metrics.message(outcome);
         metrics.message.observe(started.elapsed().as_secs_f64());
         tracing::info!(
-            delivery = %id, peer = %self.peer.ip(), accounts, %reply, outcome,
+            delivery = %id, message_id, peer = %self.peer.ip(), accounts, %reply, outcome,
             milliseconds = started.elapsed().as_millis() as u64, "message"
         );
         reply
-    }
-
-    async fn settle(&self, transaction: Transaction) -> (Reply, &'static str) {
-        let Transaction { id, mail, accounts, text, failure, .. } = transaction;
-        let text = match (text, failure) {
-            (Some(text), None) => text,
-            (_, failure) => return (failure.unwrap_or(LOCAL_ERROR), "deferred"),
-        };
-        // RFC 5321 §6.3. Our own line is one of them.
-        if text.received_lines() > self.policy.config.limits.received_lines + 1 {
-            return (LOOP, "loop");
-        }
-        let content = match text.finish(self.exchanger.spool.tmp(), id).await {
-            Ok(content) => Arc::new(content),
-            Err(error) => {
-                tracing::error!(delivery = %id, %error, "cannot write the message to the spool folder");
-                return (of_io(&error), "deferred");
-            }
-        };
-        self.exchanger.metrics.octets.inc_by(content.len());
-        let envelope = Arc::new(Envelope {
-            id,
-            smtputf8: mail.smtputf8,
-            eight_bit_mime: mail.body == Body::EightBitMime,
-            reverse_path: mail.reverse_path,
-        });
-        let results = self.exchanger.courier.deliver(&envelope, &content, accounts).await;
-        match settle(self.policy.config.when_unavailable, results) {
-            Settlement::Answer(reply) => {
-                let outcome = match reply.code() {
-                    ..400 => "delivered",
-                    400..500 => "deferred",
-                    _ => "refused",
-                };
-                (reply, outcome)
-            }
-            Settlement::Spool(results) => {
-                match self.exchanger.spool.keep(&envelope, &content, &results).await {
-                    Ok(()) => (Reply::new(250, (2, 0, 0), format!("{id} accepted")), "spooled"),
-                    // Should some account have the message already, the sender's retry doubles it there: still better than to lose
-                    // it for the others.
-                    Err(error) => {
-                        tracing::error!(delivery = %id, %error, "cannot keep the message in the spool");
-                        (of_keep(&error), "deferred")
-                    }
-                }
-            }
-        }
-    }
-}
-
-impl Transaction {
-    fn new(mail: Mail) -> Box<Self> {
-        Box::new(Self {
-            id: DeliveryId::generate(),
-            mail,
-            first: None,
-            accepted: 0,
-            accounts: Vec::new(),
-            seen: HashSet::new(),
-            text: None,
-            failure: None,
-        })
-    }
-
-    /// Takes an accepted recipient's accounts, each once however many recipients stand for it.
-    fn add(&mut self, recipient: Recipient, owned: Vec<Owned>, policy: &Policy) -> (Reply, &'static str) {
-        if self.accounts.len() + owned.len() > policy.config.limits.accounts.max(owned.len()) {
-            return (TOO_MANY_ACCOUNTS, "too_many");
-        }
-        if policy.one_node()
-            && let Some(first) = self.accounts.first()
-            && owned.iter().any(|owned| owned.node.name != first.node.name)
-        {
-            return (ANOTHER_NODE, "another_node");
-        }
-        self.accounts.extend(owned.into_iter().filter(|owned| self.seen.insert(owned.account.clone())));
-        self.accepted += 1;
-        self.first.get_or_insert(recipient);
-        (replies::RECIPIENT_OK, "accepted")
-    }
-
-    /// Whether its text is being received.
-    fn has_begun(&self) -> bool {
-        self.text.is_some() || self.failure.is_some()
-    }
-
-    /// Takes text; true when memory is full.
-    fn push(&mut self, octets: &[u8]) -> bool {
-        self.text.as_mut().is_some_and(|text| {
-            text.push(octets);
-            text.is_full()
-        })
-    }
-}
-
-fn of_io(error: &io::Error) -> Reply {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => NO_SPACE,
-        _ => LOCAL_ERROR,
-    }
-}
-
-fn of_keep(error: &KeepError) -> Reply {
-    match error {
-        KeepError::Full => NO_SPACE,
-        KeepError::Io(error) => of_io(error),
     }
 }

@@ -49,6 +49,9 @@ impl Nesting {
     /// Reads on; false once there are more levels than allowed.
     pub fn read(&mut self, mut block: &[u8]) -> bool {
         while self.deepest <= self.most {
+            if self.is_over() {
+                return true;
+            }
             let Some(end) = memchr::memchr(b'\n', block) else {
                 let room = LINE.saturating_sub(self.rest.len()).min(block.len());
                 self.rest.extend_from_slice(block.get(..room).unwrap_or_default());
@@ -66,6 +69,12 @@ impl Nesting {
             }
         }
         false
+    }
+
+    /// Whether nothing that follows can nest: the header is over, and no boundary is open.
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        !self.in_header && self.open.is_empty()
     }
 
     /// The deepest level so far: 0 for plain text.

@@ -87,7 +87,8 @@ impl Spool {
             id: record.id,
             reverse_path: record.reverse_path.clone(),
             smtputf8: record.smtputf8,
-            eight_bit_mime: record.eight_bit_mime,
+            body: record.body,
+            junk: record.junk,
         });
         results.extend(courier.deliver(&envelope, content, owned).await);
         results

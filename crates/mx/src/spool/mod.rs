@@ -97,7 +97,8 @@ impl Spool {
             id: envelope.id,
             reverse_path: envelope.reverse_path.clone(),
             smtputf8: envelope.smtputf8,
-            eight_bit_mime: envelope.eight_bit_mime,
+            body: envelope.body,
+            junk: envelope.junk,
             size: content.len(),
             received: record::now().as_secs(),
             recipients: results

@@ -1,7 +1,7 @@
 //! What the spool writes down of a message. Versioned: a later version reads what this one wrote.
 
 use chasqui_base::{DeliveryId, EmailAddress};
-use chasqui_smtp::ReversePath;
+use chasqui_smtp::{Body, ReversePath};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,7 +14,9 @@ pub(crate) struct Record {
     pub id: DeliveryId,
     pub reverse_path: ReversePath,
     pub smtputf8: bool,
-    pub eight_bit_mime: bool,
+    pub body: Body,
+    /// It goes into the accounts' mailbox for unwanted mail.
+    pub junk: bool,
     /// Octets of the message.
     pub size: u64,
     /// Seconds since 1970.
@@ -42,6 +44,11 @@ struct Stored {
     reverse_path: String,
     smtputf8: bool,
     eight_bit_mime: bool,
+    /// The first records lack it, and the next: false.
+    #[serde(default)]
+    binary_mime: bool,
+    #[serde(default)]
+    junk: bool,
     size: u64,
     received: u64,
     recipients: Vec<Waiting>,
@@ -65,7 +72,9 @@ impl Record {
             id: self.id.to_string(),
             reverse_path: self.reverse_path.to_string(),
             smtputf8: self.smtputf8,
-            eight_bit_mime: self.eight_bit_mime,
+            eight_bit_mime: self.body == Body::EightBitMime,
+            binary_mime: self.body == Body::BinaryMime,
+            junk: self.junk,
             size: self.size,
             received: self.received,
             recipients: self.recipients.clone(),
@@ -83,7 +92,12 @@ impl Record {
             id: stored.id.parse().map_err(|_| RecordError::Field("id"))?,
             reverse_path: stored.reverse_path.parse().map_err(|_| RecordError::Field("reverse_path"))?,
             smtputf8: stored.smtputf8,
-            eight_bit_mime: stored.eight_bit_mime,
+            body: match (stored.binary_mime, stored.eight_bit_mime) {
+                (true, _) => Body::BinaryMime,
+                (false, true) => Body::EightBitMime,
+                (false, false) => Body::SevenBit,
+            },
+            junk: stored.junk,
             size: stored.size,
             received: stored.received,
             recipients: stored.recipients,
@@ -122,7 +136,8 @@ pub(crate) mod tests {
             id: DeliveryId::generate(),
             reverse_path: "sender@example.org".parse().unwrap(),
             smtputf8: false,
-            eight_bit_mime: true,
+            body: Body::EightBitMime,
+            junk: true,
             size: 5,
             received: now().as_secs(),
             recipients: accounts.iter().map(waiting).collect(),
@@ -134,6 +149,7 @@ pub(crate) mod tests {
         let mut record = record(&["ana@ejemplo.test", "ñandú@ejemplo.test"]);
         assert_eq!(Record::decode(&record.encode()).unwrap(), record);
         record.reverse_path = ReversePath::Null;
+        (record.body, record.junk) = (Body::BinaryMime, false);
         assert_eq!(Record::decode(&record.encode()).unwrap(), record);
     }
 
@@ -143,6 +159,7 @@ pub(crate) mod tests {
             "eight_bit_mime":false,"size":9,"received":1,"recipients":[{"account":"c@d.test","node":"n","attempts":3,"last_reply":"x"}]}"#;
         let record = Record::decode(text.as_bytes()).unwrap();
         assert_eq!((record.attempts(), record.size, record.smtputf8), (3, 9, true));
+        assert_eq!((record.body, record.junk), (Body::SevenBit, false));
     }
 
     #[test]

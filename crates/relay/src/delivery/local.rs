@@ -14,7 +14,7 @@ use crate::{
 use chasqui_base::EmailAddress;
 use chasqui_courier::{Cause, Envelope, Outcome, Owned};
 use chasqui_directory::{AccountState, LookUp, Target};
-use chasqui_smtp::Reply;
+use chasqui_smtp::{Body, Reply};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -56,6 +56,14 @@ impl Foreign {
     /// Forgets what is too old to be of use.
     pub(super) fn tidy(&self) {
         self.domains().retain(|_, said| said.elapsed() < STALE);
+    }
+
+    /// As if everything had been said some minutes ago.
+    #[cfg(test)]
+    pub(super) fn age(&self) {
+        for said in self.domains().values_mut() {
+            *said = said.checked_sub(FRESH * 2).unwrap_or(*said);
+        }
     }
 
     fn domains(&self) -> MutexGuard<'_, HashMap<Box<str>, Instant>> {
@@ -141,7 +149,12 @@ impl Delivery {
             id: job.envelope.id,
             reverse_path: job.envelope.reverse_path.clone(),
             smtputf8: job.envelope.smtputf8,
-            eight_bit_mime: job.envelope.body == BodyKind::EightBitMime,
+            body: match job.envelope.body {
+                BodyKind::SevenBit => Body::SevenBit,
+                BodyKind::EightBitMime => Body::EightBitMime,
+                BodyKind::Binary => Body::BinaryMime,
+            },
+            junk: false,
         });
         let accounts = here.values().map(|(owned, _)| owned.clone()).collect();
         for done in self.courier.deliver(&envelope, &job.content, accounts).await {
