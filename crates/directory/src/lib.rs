@@ -27,5 +27,5 @@ pub mod wire;
 pub use client::{DirectoryClient, DirectoryUnavailable};
 pub use config::{ClientConfig, Config};
 pub use keys::KeyFile;
-pub use record::{AccountRecord, AccountState, LookUp, Node, Services, Target, Verdict};
+pub use record::{AccountRecord, AccountState, LookUp, Node, ScramSalt, Services, Target, Verdict};
 pub use server::DirectoryService;

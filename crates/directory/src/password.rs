@@ -7,6 +7,7 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use chasqui_base::secret::Secret;
+use chasqui_sasl::scram::Verifier;
 use subtle::ConstantTimeEq;
 
 const SALT: usize = 16;
@@ -46,6 +47,23 @@ pub fn hash_password(password: &Secret) -> Result<String, PasswordError> {
         .hash_password_into(password.expose().as_bytes(), &salt, &mut hash)
         .map_err(|_| PasswordError::Failed)?;
     Ok(StoredHash { parameters: DEFAULT, salt: salt.to_vec(), hash: hash.to_vec() }.to_phc())
+}
+
+/// What the database keeps of a new password: two things, neither of which can be computed from the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PasswordHashes {
+    /// An Argon2 hash, for passwords that are sent.
+    pub argon2: String,
+    /// An RFC 5803 verifier, for those that are proved (SCRAM); none where only the hash is known.
+    pub scram: Option<String>,
+}
+
+impl PasswordHashes {
+    /// Both. Takes some 100 ms.
+    pub fn of(password: &Secret) -> Result<Self, PasswordError> {
+        let verifier = Verifier::of(password).map_err(|_| PasswordError::Failed)?;
+        Ok(Self { argon2: hash_password(password)?, scram: Some(verifier.to_string()) })
+    }
 }
 
 /// Why a hash cannot be made or read.

@@ -129,8 +129,10 @@ impl Services {
     pub const IMAP: Self = Self(1);
     /// POP3 log-in.
     pub const POP3: Self = Self(2);
+    /// Submission of mail to the relay.
+    pub const SUBMISSION: Self = Self(4);
     /// Everything that exists today.
-    pub const ALL: Self = Self(3);
+    pub const ALL: Self = Self(7);
 
     /// Whether every service of `wanted` is in the set.
     pub fn contains(self, wanted: Self) -> bool {
@@ -153,6 +155,11 @@ impl Services {
         self.contains(Self::POP3)
     }
 
+    /// Whether the account may submit mail.
+    pub fn submission(self) -> bool {
+        self.contains(Self::SUBMISSION)
+    }
+
     /// The bits as the database and the protocol carry them.
     pub fn bits(self) -> u8 {
         self.0
@@ -171,14 +178,16 @@ impl Default for Services {
 }
 
 impl std::fmt::Display for Services {
-    /// `imap,pop3`, or `none`.
+    /// `imap,pop3,submission`, or `none`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match (self.imap(), self.pop3()) {
-            (true, true) => "imap,pop3",
-            (true, false) => "imap",
-            (false, true) => "pop3",
-            (false, false) => "none",
-        })
+        let mut separator = "";
+        for (set, word) in [(self.imap(), "imap"), (self.pop3(), "pop3"), (self.submission(), "submission")] {
+            if set {
+                write!(f, "{separator}{word}")?;
+                separator = ",";
+            }
+        }
+        if separator.is_empty() { f.write_str("none") } else { Ok(()) }
     }
 }
 
@@ -192,8 +201,9 @@ impl std::str::FromStr for Services {
         text.split(',').map(str::trim).try_fold(Self::NONE, |set, word| match word {
             "imap" => Ok(set.with(Self::IMAP)),
             "pop3" => Ok(set.with(Self::POP3)),
+            "submission" => Ok(set.with(Self::SUBMISSION)),
             "all" => Ok(Self::ALL),
-            _ => Err(UnknownWord { word: word.to_owned(), expected: "imap, pop3, all or none" }),
+            _ => Err(UnknownWord { word: word.to_owned(), expected: "imap, pop3, submission, all or none" }),
         })
     }
 }
@@ -204,6 +214,15 @@ impl std::str::FromStr for Services {
 pub struct UnknownWord {
     word: String,
     expected: &'static str,
+}
+
+/// What a client of SCRAM is told before it proves its password (RFC 5802 §5.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScramSalt {
+    /// The salt of the user's password; one that is always the same for a user that does not exist.
+    pub salt: Vec<u8>,
+    /// The iterations.
+    pub iterations: u32,
 }
 
 /// The answer to a password check.

@@ -60,6 +60,46 @@ pub(crate) fn exact<'v>(view: &'v View, address: &'v str) -> Option<Hit<'v>> {
     }
 }
 
+/// Whether an account may send as `sender`: as itself, with a tag or without; as an alias that leads to it and to no other account; as an
+/// address that was delegated to it. `None` when it cannot be said now.
+pub(crate) fn may_send_as(view: &View, account: &str, sender: &str, limits: &LimitsConfig) -> Option<bool> {
+    let is_it = |hit: &Hit<'_>| {
+        account.strip_suffix(hit.domain).and_then(|rest| rest.strip_suffix('@')) == Some(hit.account.local)
+    };
+    let own = match step(view, sender) {
+        Step::Account(hit) => is_it(&hit),
+        Step::Alias(..) => match expand(view, sender, limits) {
+            Resolution::Targets(targets) => {
+                let mut accounts = targets.iter().filter_map(|target| match target {
+                    Destination::Account(hit) => Some(hit),
+                    Destination::Remote(_) => None,
+                });
+                accounts.next().is_some_and(is_it) && accounts.next().is_none()
+            }
+            Resolution::Failing(reason) => {
+                tracing::warn!(account, sender, reason, "whether somebody may send as an alias is not known");
+                return None;
+            }
+            _ => false,
+        },
+        // What falls to the catch-all is nobody's own.
+        Step::CatchAll(_) | Step::NotOurs | Step::Unknown => false,
+        Step::Failing(_) => return None,
+    };
+    let delegated = |sender: &str| {
+        let given = view.delegations.get(account);
+        given.is_some_and(|given| given.iter().any(|address| **address == *sender))
+    };
+    let without_tag = || {
+        let (local, domain) = sender.rsplit_once('@')?;
+        let (user, _) = split_tag(local)?;
+        // An address of its own is not the tagged form of another.
+        let domain_id = view.domains.get(domain)?.id;
+        view.find(Key { domain: domain_id, local }).is_none().then(|| format!("{user}@{domain}"))
+    };
+    Some(own || delegated(sender) || without_tag().is_some_and(|sender| delegated(&sender)))
+}
+
 enum Step<'v> {
     NotOurs,
     Unknown,

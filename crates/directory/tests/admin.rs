@@ -88,7 +88,7 @@ async fn a_user_is_added_shown_changed_and_removed() {
     let shown = db.add_user(&ana).await.unwrap();
     assert_eq!(
         (shown.quota, shown.state, shown.services.as_str(), shown.password),
-        (Some(7_000_000_000), AccountState::Active, "imap,pop3", true)
+        (Some(7_000_000_000), AccountState::Active, "imap,pop3,submission", true)
     );
     db.add_alias(&address("jefa"), &[address("ana"), parse("x@theirs.test")]).await.unwrap();
     assert_eq!(db.user(&address("ana")).await.unwrap().aliases, ["jefa@ours.test"]);

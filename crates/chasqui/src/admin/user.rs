@@ -1,4 +1,4 @@
-//! `chasqui user add|list|show|set|remove`.
+//! `chasqui user add|list|show|set|remove|delegate|undelegate|import`.
 
 use anyhow::Result;
 use chasqui_directory::admin::{NewUser, UserChange, UserFilter, UserInfo};
@@ -38,6 +38,25 @@ pub async fn user(command: UserCommand) -> Result<()> {
             database.close().await;
             let sentence = format!("{address} removed. Its mail stays on its storage node's disk.");
             output::record(options.json, &json!({ "removed": address }), &sentence)
+        }
+        UserCommand::Delegate { address, senders, options } => {
+            let database = open(&options).await?;
+            database.delegate(&address, &senders).await?;
+            let user = database.user(&address).await?;
+            database.close().await;
+            let sentence = format!("{address} may also send as {}.", user.delegations.join(", "));
+            output::record(options.json, &user, &sentence)
+        }
+        UserCommand::Undelegate { address, senders, options } => {
+            let database = open(&options).await?;
+            database.undelegate(&address, &senders).await?;
+            let user = database.user(&address).await?;
+            database.close().await;
+            let sentence = match user.delegations.as_slice() {
+                [] => format!("{address} may send as itself and its aliases only."),
+                left => format!("{address} may still send as {}.", left.join(", ")),
+            };
+            output::record(options.json, &user, &sentence)
         }
         UserCommand::Import(arguments) => import::import(arguments).await,
     }
@@ -87,8 +106,18 @@ fn describe(user: &UserInfo) -> String {
         format!("quota     {}", quota(user.quota)),
         format!("state     {}", user.state),
         format!("services  {}", user.services),
-        format!("password  {}", if user.password { "set" } else { "none: nobody can log in" }),
+        format!(
+            "password  {}",
+            match (user.password, user.scram) {
+                (false, _) => "none: nobody can log in",
+                (true, true) => "set",
+                (true, false) => "set; SCRAM works when it is next changed",
+            }
+        ),
     ];
+    if !user.delegations.is_empty() {
+        lines.push(format!("sends as  {}", user.delegations.join(", ")));
+    }
     if !user.aliases.is_empty() {
         lines.push(format!("aliases   {}", user.aliases.join(", ")));
     }

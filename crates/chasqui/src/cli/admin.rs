@@ -108,13 +108,38 @@ pub enum UserCommand {
         #[command(flatten)]
         options: AdminOptions,
     },
+    /// Let an account send mail as other addresses.
+    ///
+    /// It may send as its own address, and as an alias that leads to it alone, without this. The
+    /// addresses must be of domains of this site.
+    Delegate {
+        /// The account's address.
+        address: EmailAddress,
+        /// The addresses that it may send as.
+        #[arg(required = true, value_name = "SENDER")]
+        senders: Vec<EmailAddress>,
+        /// Which database, and how to print.
+        #[command(flatten)]
+        options: AdminOptions,
+    },
+    /// Take back what `chasqui user delegate` gave.
+    Undelegate {
+        /// The account's address.
+        address: EmailAddress,
+        /// The addresses that it may no longer send as. Without any, all of them.
+        #[arg(value_name = "SENDER")]
+        senders: Vec<EmailAddress>,
+        /// Which database, and how to print.
+        #[command(flatten)]
+        options: AdminOptions,
+    },
     /// Add accounts from a CSV file.
     ///
     /// The file has four columns: address, password, quota, node. The first line may name them. A
     /// password is in clear, and hashed before it is kept, or an Argon2 hash that begins with
-    /// `$argon2`; without one nobody can log in. An empty quota means no limit, and an empty node the
-    /// one with the fewest accounts. Each line that cannot be imported is named with its number and
-    /// the reason, and the other lines are imported; the exit code is then 1.
+    /// `$argon2` and cannot be proved by SCRAM; without one nobody can log in. An empty quota means no
+    /// limit, and an empty node the one with the fewest accounts. Each line that cannot be imported is
+    /// named with its number and the reason, and the other lines are imported; the exit code is then 1.
     Import(ImportArguments),
 }
 
@@ -172,7 +197,8 @@ pub struct UserSetArguments {
     /// neither; what it holds is kept.
     #[arg(long, value_name = "STATE")]
     pub state: Option<AccountState>,
-    /// The services that the account may use: `imap`, `pop3`, `imap,pop3`, `all` or `none`.
+    /// The services that the account may use: `imap`, `pop3` and `submission` with commas
+    /// between them, or `all`, or `none`.
     #[arg(long, value_name = "SERVICES")]
     pub services: Option<Services>,
     /// Which database, and how to print.

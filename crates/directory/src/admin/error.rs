@@ -94,6 +94,14 @@ pub enum AdminError {
     /// An alias without targets would lose mail.
     #[error("alias {0} needs at least one target")]
     NoTargets(EmailAddress),
+    /// The account may not send as that.
+    #[error("nobody has let {account} send as {sender}")]
+    NoSuchDelegation {
+        /// The account.
+        account: EmailAddress,
+        /// The address.
+        sender: String,
+    },
     /// There is no such node.
     #[error("there is no node \"{0}\"; `chasqui node list` shows those there are")]
     NoSuchNode(String),

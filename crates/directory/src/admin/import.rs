@@ -14,7 +14,7 @@ use serde::Serialize;
 use sqlx::Row;
 
 use super::{AdminError, Database, NewUser};
-use crate::password::{PasswordError, StoredHash, hash_password};
+use crate::password::{PasswordError, PasswordHashes, StoredHash};
 
 /// Lines in a transaction.
 const BATCH: usize = 1000;
@@ -52,7 +52,7 @@ pub struct ImportFailure {
 
 impl Database {
     /// Adds the users of a CSV file. A first line that begins with `address` is a heading. The password may be given as an Argon2 hash
-    /// (`$argon2id$…`); it may be empty, and so may quota (unlimited) and node (the one with the fewest accounts). Spaces around a
+    /// (`$argon2id$…`), which cannot be proved by SCRAM; it may be empty, and so may quota (unlimited) and node (the one with the fewest accounts). Spaces around a
     /// field are left out, but those of a password belong to it.
     pub async fn import_users<R: Read + Send>(
         &self,
@@ -71,7 +71,7 @@ impl Database {
                 let adding = match row {
                     Ok((user, hash)) => match nodes.choose(user.node.as_deref()) {
                         Ok(node) => {
-                            match self.insert_user(&mut transaction, &user, hash.as_deref(), node).await {
+                            match self.insert_user(&mut transaction, &user, hash.as_ref(), node).await {
                                 Ok(()) => {
                                     nodes.took(node);
                                     Ok(())
@@ -203,7 +203,7 @@ fn read_line(record: &StringRecord) -> Result<NewUser, String> {
     Ok(user)
 }
 
-type Hashed = (u64, Result<(NewUser, Option<String>), String>);
+type Hashed = (u64, Result<(NewUser, Option<PasswordHashes>), String>);
 
 /// Hashes the passwords of a batch on as many threads as there are cores.
 async fn hash_batch(batch: Vec<Line>) -> Result<Vec<Hashed>, AdminError> {
@@ -223,12 +223,12 @@ async fn hash_batch(batch: Vec<Line>) -> Result<Vec<Hashed>, AdminError> {
 }
 
 fn hash_line((line, row): Line) -> Hashed {
-    let hash = |password: &Secret| -> Result<String, PasswordError> {
+    let hash = |password: &Secret| -> Result<PasswordHashes, PasswordError> {
         let given = password.expose();
         if given.starts_with("$argon2") {
-            StoredHash::parse(given).map(|hash| hash.to_phc())
+            StoredHash::parse(given).map(|hash| PasswordHashes { argon2: hash.to_phc(), scram: None })
         } else {
-            hash_password(password)
+            PasswordHashes::of(password)
         }
     };
     let hashed = row.and_then(|user| match user.password.as_ref().map(hash).transpose() {

@@ -6,6 +6,7 @@
 //! - Triggers write what changed into the log that running servers read ([`crate::source`]); nothing here tells them otherwise.
 
 mod alias;
+mod delegation;
 mod domain;
 mod error;
 mod import;
@@ -91,7 +92,10 @@ pub(crate) fn options(path: &Path) -> SqliteConnectOptions {
 }
 
 fn migrations() -> Migrator {
-    let all = [(1, "directory", include_str!("../../migrations/0001_directory.sql"))];
+    let all = [
+        (1, "directory", include_str!("../../migrations/0001_directory.sql")),
+        (2, "submission", include_str!("../../migrations/0002_submission.sql")),
+    ];
     Migrator::with_migrations(
         all.into_iter()
             .map(|(version, name, sql)| {

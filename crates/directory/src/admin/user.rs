@@ -10,7 +10,7 @@ use super::alias::is_alias;
 use super::domain::domain_id;
 use super::node::node_id;
 use super::{AdminError, Database};
-use crate::password::hash_password;
+use crate::password::PasswordHashes;
 use crate::record::{AccountState, Services};
 
 /// A user to be added.
@@ -89,7 +89,7 @@ pub struct UserInfo {
     pub quota: Option<u64>,
     /// Whether it may receive and log in.
     pub state: AccountState,
-    /// What it may use: `imap,pop3`.
+    /// What it may use: `imap,pop3,submission`.
     pub services: String,
     /// Numeric user id.
     pub uid: Option<u32>,
@@ -97,9 +97,14 @@ pub struct UserInfo {
     pub gid: Option<u32>,
     /// Whether it has a password at all.
     pub password: bool,
+    /// Whether the password can be proved by SCRAM: it was set as a password, by a version that knows SCRAM.
+    pub scram: bool,
     /// Aliases that lead straight to it; filled by `user show` only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
+    /// Addresses that it may send as, beside its own and its aliases; filled by `user show` only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub delegations: Vec<String>,
 }
 
 impl Database {
@@ -117,7 +122,7 @@ impl Database {
                 least.ok_or(AdminError::NoNodes)?
             }
         };
-        self.insert_user(&mut transaction, user, hash.as_deref(), node).await?;
+        self.insert_user(&mut transaction, user, hash.as_ref(), node).await?;
         transaction.commit().await.map_err(|error| self.failed(error))?;
         self.user(&user.address).await
     }
@@ -127,7 +132,7 @@ impl Database {
         &self,
         connection: &mut SqliteConnection,
         user: &NewUser,
-        hash: Option<&str>,
+        hash: Option<&PasswordHashes>,
         node: i64,
     ) -> Result<(), AdminError> {
         let domain =
@@ -137,19 +142,20 @@ impl Database {
             return Err(AdminError::IsAlias(user.address.clone()));
         }
         let adding = sqlx::query(
-            "INSERT INTO account (domain, address, password, node, quota, state, services, uid, gid)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (address) DO NOTHING",
+            "INSERT INTO account (domain, address, password, node, quota, state, services, uid, gid, scram)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (address) DO NOTHING",
         );
         let adding = adding
             .bind(domain)
             .bind(user.address.as_str())
-            .bind(hash)
+            .bind(hash.map(|hash| hash.argon2.as_str()))
             .bind(node)
             .bind(user.quota.map(quota_column).transpose()?)
             .bind(i64::from(user.state.code()))
             .bind(i64::from(user.services.bits()))
             .bind(user.uid.map(i64::from))
-            .bind(user.gid.map(i64::from));
+            .bind(user.gid.map(i64::from))
+            .bind(hash.and_then(|hash| hash.scram.as_deref()));
         let added = adding.execute(connection).await.map_err(|error| self.failed(error))?;
         if added.rows_affected() == 0 { Err(AdminError::UserExists(user.address.clone())) } else { Ok(()) }
     }
@@ -157,7 +163,7 @@ impl Database {
     /// The users that the filter lets through, by address.
     pub async fn users(&self, filter: &UserFilter) -> Result<Vec<UserInfo>, AdminError> {
         let listing = sqlx::query(
-            "SELECT address, node.name, quota, state, services, uid, gid, password IS NOT NULL
+            "SELECT address, node.name, quota, state, services, uid, gid, password IS NOT NULL, scram IS NOT NULL
              FROM account JOIN node ON node.id = account.node JOIN domain ON domain.id = account.domain
              WHERE (?1 IS NULL OR domain.name = ?1) AND (?2 IS NULL OR node.name = ?2) ORDER BY address",
         );
@@ -170,7 +176,7 @@ impl Database {
     /// One user, with the aliases that lead straight to it.
     pub async fn user(&self, address: &EmailAddress) -> Result<UserInfo, AdminError> {
         let looking = sqlx::query(
-            "SELECT address, node.name, quota, state, services, uid, gid, password IS NOT NULL
+            "SELECT address, node.name, quota, state, services, uid, gid, password IS NOT NULL, scram IS NOT NULL
              FROM account JOIN node ON node.id = account.node WHERE address = ?1",
         );
         let row = looking
@@ -180,6 +186,12 @@ impl Database {
             .map_err(|error| self.failed(error))?;
         let row = row.ok_or_else(|| AdminError::NoSuchUser(address.clone()))?;
         let mut user = read_user(&row).map_err(|error| self.failed(error))?;
+        user.delegations =
+            sqlx::query_scalar("SELECT sender FROM delegation WHERE account = ?1 ORDER BY sender")
+                .bind(address.as_str())
+                .fetch_all(&self.pool)
+                .await
+                .map_err(|error| self.failed(error))?;
         user.aliases = sqlx::query_scalar("SELECT address FROM alias WHERE target = ?1 ORDER BY address")
             .bind(address.as_str())
             .fetch_all(&self.pool)
@@ -206,19 +218,20 @@ impl Database {
         let setting = sqlx::query(
             "UPDATE account SET password = ifnull(?2, password), node = ifnull(?3, node),
                     quota = iif(?4, ?5, quota), state = ifnull(?6, state), services = ifnull(?7, services),
-                    uid = ifnull(?8, uid), gid = ifnull(?9, gid)
+                    uid = ifnull(?8, uid), gid = ifnull(?9, gid), scram = iif(?2 IS NULL, scram, ?10)
              WHERE address = ?1",
         );
         let setting = setting
             .bind(address.as_str())
-            .bind(hash)
+            .bind(hash.as_ref().map(|hash| hash.argon2.as_str()))
             .bind(node)
             .bind(change.quota.is_some())
             .bind(change.quota.flatten().map(quota_column).transpose()?)
             .bind(change.state.map(|state| i64::from(state.code())))
             .bind(change.services.map(|services| i64::from(services.bits())))
             .bind(change.uid.map(i64::from))
-            .bind(change.gid.map(i64::from));
+            .bind(change.gid.map(i64::from))
+            .bind(hash.as_ref().and_then(|hash| hash.scram.as_deref()));
         let set = setting.execute(&mut *transaction).await.map_err(|error| self.failed(error))?;
         if set.rows_affected() == 0 {
             return Err(AdminError::NoSuchUser(address.clone()));
@@ -236,9 +249,9 @@ impl Database {
 }
 
 /// Hashes off the runtime's threads.
-async fn hash_aside(password: Option<Secret>) -> Result<Option<String>, AdminError> {
+async fn hash_aside(password: Option<Secret>) -> Result<Option<PasswordHashes>, AdminError> {
     let Some(password) = password else { return Ok(None) };
-    let hashed = tokio::task::spawn_blocking(move || hash_password(&password)).await;
+    let hashed = tokio::task::spawn_blocking(move || PasswordHashes::of(&password)).await;
     Ok(Some(hashed.map_err(|_| crate::password::PasswordError::Failed)??))
 }
 
@@ -271,6 +284,8 @@ fn read_user(row: &SqliteRow) -> Result<UserInfo, sqlx::Error> {
         uid: id(5)?,
         gid: id(6)?,
         password: row.try_get::<i64, _>(7)? != 0,
+        scram: row.try_get::<i64, _>(8)? != 0,
         aliases: Vec::new(),
+        delegations: Vec::new(),
     })
 }

@@ -160,12 +160,7 @@ impl Driver {
                 self.shared.metrics.seconds.observe(flight.begun.elapsed().as_secs_f64());
                 let alone = flight.jobs.len() == 1;
                 for job in flight.jobs {
-                    let reply = match &job.ask {
-                        Ask::LookUp(address) | Ask::Verify(address, _) | Ask::OverQuota(address, _) => {
-                            answers.next(address, &mut self.nodes)
-                        }
-                    };
-                    match reply {
+                    match answers.next(job.ask.about(), &mut self.nodes) {
                         Ok(Reply::Truncated) if alone => self.ask_over_tcp(job),
                         Ok(Reply::Truncated) => self.ask_alone(job),
                         Ok(Reply::Unavailable | Reply::NotUnderstood) | Err(_) => {
@@ -242,6 +237,14 @@ impl Driver {
                         self.launch(vec![job], now);
                     }
                 }
+                Ask::ScramFinish(login, proof) => {
+                    if HEAD + 50 + login.as_str().len() + proof.0.len() > MAX_QUESTIONS_LEN {
+                        self.ask_over_tcp(job);
+                    } else {
+                        self.launch(vec![job], now);
+                    }
+                }
+                Ask::ScramBegin(_) | Ask::MaySendAs(..) => self.launch(vec![job], now),
                 Ask::OverQuota(account, over) => self.report(&account.clone(), *over),
             }
         }
@@ -252,7 +255,7 @@ impl Driver {
 
     fn launch(&mut self, jobs: Vec<Job>, now: Instant) {
         let Some(first) = jobs.first() else { return };
-        let prompt = matches!(first.ask, Ask::LookUp(_));
+        let prompt = matches!(first.ask, Ask::LookUp(_) | Ask::MaySendAs(..));
         let config = &self.shared.config;
         let interval = if prompt { config.hedge } else { config.verify_hedge }.get();
         let refused = jobs.iter().fold(0, |refused, job| refused | job.refused);
@@ -436,6 +439,20 @@ impl Crowd {
     }
 }
 
+impl Ask {
+    /// The address that the question is about.
+    fn about(&self) -> &EmailAddress {
+        match self {
+            Self::LookUp(address)
+            | Self::Verify(address, _)
+            | Self::OverQuota(address, _)
+            | Self::ScramBegin(address)
+            | Self::ScramFinish(address, _)
+            | Self::MaySendAs(address, _) => address,
+        }
+    }
+}
+
 impl Job {
     fn put(&self, into: &mut Vec<u8>) {
         match &self.ask {
@@ -444,6 +461,13 @@ impl Job {
                 Question::Verify { login: login.as_str(), password: password.expose() }
             }
             Ask::OverQuota(account, over) => Question::OverQuota { account: account.as_str(), over: *over },
+            Ask::ScramBegin(login) => Question::ScramBegin(login.as_str()),
+            Ask::ScramFinish(login, proof) => {
+                Question::ScramFinish { login: login.as_str(), auth_message: &proof.0, proof: &proof.1 }
+            }
+            Ask::MaySendAs(account, sender) => {
+                Question::MaySendAs { account: account.as_str(), sender: sender.as_str() }
+            }
         }
         .put(into);
     }
@@ -452,8 +476,6 @@ impl Job {
     pub(super) fn put_alone(&self, time: u64, into: &mut Vec<u8>) -> EmailAddress {
         put_head(into, time, 1);
         self.put(into);
-        match &self.ask {
-            Ask::LookUp(address) | Ask::Verify(address, _) | Ask::OverQuota(address, _) => address.clone(),
-        }
+        self.ask.about().clone()
     }
 }

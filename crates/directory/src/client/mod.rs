@@ -22,12 +22,13 @@ use chasqui_base::address::EmailAddress;
 use chasqui_base::secret::Secret;
 use chasqui_base::service::StartError;
 use chasqui_base::tls::RoleTls;
+use chasqui_sasl::scram::{ITERATIONS, Proof, Signature};
 use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::ClientConfig;
 use crate::keys::{KeyFile, KeyRing};
-use crate::record::{LookUp, Verdict};
+use crate::record::{LookUp, ScramSalt, Verdict};
 use crate::wire::answers::Reply;
 use driver::Driver;
 use metrics::Metrics;
@@ -67,6 +68,9 @@ enum Ask {
     Verify(EmailAddress, Secret),
     /// Nobody waits for an answer.
     OverQuota(EmailAddress, bool),
+    ScramBegin(EmailAddress),
+    ScramFinish(EmailAddress, Box<(String, Proof)>),
+    MaySendAs(EmailAddress, EmailAddress),
 }
 
 impl DirectoryClient {
@@ -119,6 +123,50 @@ impl DirectoryClient {
         let Ok(account) = EmailAddress::parse(login) else { return Ok(Verdict::No) };
         match self.ask(Ask::Verify(account, password.clone())).await {
             Ok(Reply::Verdict(verdict)) => Ok(verdict),
+            _ => Err(DirectoryUnavailable),
+        }
+    }
+
+    /// The salt and iterations with which this log-in name proves its password (SCRAM). A name that nobody has gets some that are always the
+    /// same, as does an account whose password was set before there was SCRAM: no proof fits them.
+    pub async fn scram_begin(&self, login: &str) -> Result<ScramSalt, DirectoryUnavailable> {
+        let Ok(account) = EmailAddress::parse(login) else {
+            // What is no address is nobody's, and everybody can see that.
+            let hash = blake3::hash(login.as_bytes());
+            let salt = hash.as_bytes().iter().copied().take(16).collect();
+            return Ok(ScramSalt { salt, iterations: ITERATIONS });
+        };
+        match self.ask(Ask::ScramBegin(account)).await {
+            Ok(Reply::ScramSalt(salt)) => Ok(salt),
+            _ => Err(DirectoryUnavailable),
+        }
+    }
+
+    /// Whether this proof of the password is right and the account may log in, and then the server's signature, which is owed to the client
+    /// (RFC 5802 §3).
+    pub async fn scram_finish(
+        &self,
+        login: &str,
+        auth_message: &str,
+        proof: &Proof,
+    ) -> Result<(Verdict, Option<Signature>), DirectoryUnavailable> {
+        let Ok(account) = EmailAddress::parse(login) else { return Ok((Verdict::No, None)) };
+        match self.ask(Ask::ScramFinish(account, Box::new((auth_message.to_owned(), *proof)))).await {
+            Ok(Reply::Proved(record, signature)) => Ok((Verdict::Yes(record), Some(signature))),
+            Ok(Reply::Verdict(verdict @ (Verdict::No | Verdict::Disabled))) => Ok((verdict, None)),
+            _ => Err(DirectoryUnavailable),
+        }
+    }
+
+    /// Whether an account may send mail as `sender`: its own address, with a tag or without; an alias that leads to it and to no other account;
+    /// an address that the operator has delegated to it.
+    pub async fn may_send_as(
+        &self,
+        account: &EmailAddress,
+        sender: &EmailAddress,
+    ) -> Result<bool, DirectoryUnavailable> {
+        match self.ask(Ask::MaySendAs(account.clone(), sender.clone())).await {
+            Ok(Reply::Permitted(yes)) => Ok(yes),
             _ => Err(DirectoryUnavailable),
         }
     }

@@ -11,7 +11,6 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::oneshot;
 
 use super::desk::Desk;
-use super::verify::Checked;
 use crate::wire::answers::AnswerWriter;
 use crate::wire::questions::{Question, Questions};
 use crate::wire::{self, MAX_MESSAGE};
@@ -37,7 +36,10 @@ impl Asker {
     fn may_ask(self, question: &Question<'_>) -> bool {
         let any = |needed: &[Role]| needed.iter().any(|role| self.roles.has(*role));
         match question {
-            Question::Verify { .. } => any(&[Role::Proxy, Role::Webmail, Role::Admin]),
+            Question::Verify { .. } | Question::ScramBegin(_) | Question::ScramFinish { .. } => {
+                any(&[Role::Proxy, Role::Relay, Role::Webmail, Role::Admin])
+            }
+            Question::MaySendAs { .. } => any(&[Role::Relay, Role::Webmail, Role::Admin]),
             Question::OverQuota { .. } => any(&[Role::Storage, Role::Admin]),
             Question::LookUp(_) | Question::Ping | Question::NotUnderstood => is_ours(self.roles),
         }
@@ -94,14 +96,13 @@ async fn answer(desk: &Arc<Desk>, asker: Asker, message: &[u8]) -> io::Result<Ve
         Question::NotUnderstood
     });
     let first = questions.next();
-    if let (1, Some(Question::Verify { login, password })) = (count, first) {
-        let (done, checked) = oneshot::channel();
-        desk.verify(login, password, Box::new(move |checked| _ = done.send(checked)));
-        let checked = checked.await.unwrap_or(Checked::Dropped);
-        let mut writer = AnswerWriter::new();
-        writer.begin(wire::now(), 1, MAX_MESSAGE);
-        desk.verdict(login, checked, &mut writer);
-        return Ok(writer.content().to_vec());
+    if let (1, Some(question)) = (count, first)
+        && question.is_slow()
+    {
+        let (done, content) = oneshot::channel();
+        let send = move |content: &[u8]| _ = done.send(content.to_vec());
+        desk.answer_later(question, MAX_MESSAGE, Box::new(send));
+        return content.await.map_err(|_| io::ErrorKind::Interrupted.into());
     }
     let mut writer = AnswerWriter::new();
     writer.begin(wire::now(), count, MAX_MESSAGE);
@@ -142,6 +143,7 @@ mod tests {
     async fn a_role_may_ask_what_it_needs_and_no_more() {
         assert_eq!(may_ask(&[Role::Mx]).await, [true, false, false]);
         assert_eq!(may_ask(&[Role::Proxy]).await, [true, true, false]);
+        assert_eq!(may_ask(&[Role::Relay]).await, [true, true, false]);
         assert_eq!(may_ask(&[Role::Storage]).await, [true, false, true]);
         assert_eq!(may_ask(&[Role::Mx, Role::Admin]).await, [true, true, true]);
         assert_eq!(may_ask(&[Role::Host]).await, [false, false, false]);

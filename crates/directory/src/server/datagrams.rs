@@ -126,8 +126,10 @@ impl Datagrams {
         }
         let count = questions.count;
         let first = questions.next();
-        if let (1, Some(Question::Verify { login, password })) = (count, first) {
-            self.verify(stamp, peer, login, password);
+        if let (1, Some(question)) = (count, first)
+            && question.is_slow()
+        {
+            self.answer_later(stamp, peer, question);
             return Some(Secret);
         }
         writer.begin(now, count, MAX_ANSWERS_LEN);
@@ -142,19 +144,15 @@ impl Datagrams {
         None
     }
 
-    fn verify(self: &Arc<Self>, stamp: Stamp, peer: SocketAddr, login: &str, password: &str) {
+    fn answer_later(self: &Arc<Self>, stamp: Stamp, peer: SocketAddr, question: Question<'_>) {
         let this = self.clone();
-        let account = login.to_owned();
-        let done = move |checked| {
-            let mut writer = AnswerWriter::new();
-            writer.begin(wire::now(), 1, MAX_ANSWERS_LEN);
-            this.desk.verdict(&account, checked, &mut writer);
+        let send = move |content: &[u8]| {
             let mut reply = Vec::with_capacity(MAX_DATAGRAM);
-            seal::seal_reply(&this.desk.keys.load(), this.nonces.next(), stamp, writer.content(), &mut reply);
+            seal::seal_reply(&this.desk.keys.load(), this.nonces.next(), stamp, content, &mut reply);
             this.send(&reply, peer);
             this.desk.metrics.answered.inc();
         };
-        self.desk.verify(login, password, Box::new(done));
+        self.desk.answer_later(question, MAX_ANSWERS_LEN, Box::new(send));
     }
 
     fn send(&self, reply: &[u8], peer: SocketAddr) {

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
+use chasqui_sasl::scram::{self, Signature};
 
 use super::metrics::Metrics;
 use super::quota::OverQuota;
 use super::replay::Replays;
+use super::scram::Verifiers;
 use super::verify::{Checked, Submitted, Verifier, Waiter};
 use crate::config::LimitsConfig;
 use crate::keys::KeyRing;
@@ -14,8 +16,12 @@ use crate::record::{AccountState, Services};
 use crate::resolve::{self, Hit, Resolution};
 use crate::snapshot::View;
 use crate::source::Shared;
+use crate::wire;
 use crate::wire::answers::{Answer, AnswerWriter};
 use crate::wire::questions::Question;
+
+/// Told the message of an answer.
+pub(crate) type Send = Box<dyn FnOnce(&[u8]) + std::marker::Send>;
 
 /// What all receivers share.
 pub(crate) struct Desk {
@@ -24,6 +30,7 @@ pub(crate) struct Desk {
     pub(crate) limits: ArcSwap<LimitsConfig>,
     pub(crate) over_quota: OverQuota,
     pub(crate) verifier: Verifier,
+    pub(crate) scram: Verifiers,
     pub(crate) replays: Replays,
     pub(crate) metrics: Metrics,
 }
@@ -33,12 +40,13 @@ impl Desk {
         shared: Shared,
         keys: KeyRing,
         limits: LimitsConfig,
-        verifier: Verifier,
+        checkers: (Verifier, Verifiers),
         replays: Replays,
         metrics: Metrics,
     ) -> Self {
+        let (verifier, scram) = checkers;
         let (keys, limits) = (ArcSwap::from_pointee(keys), ArcSwap::from_pointee(limits));
-        Self { shared, keys, limits, over_quota: OverQuota::default(), verifier, replays, metrics }
+        Self { shared, keys, limits, over_quota: OverQuota::default(), verifier, scram, replays, metrics }
     }
 
     /// The directory as it is now.
@@ -46,7 +54,47 @@ impl Desk {
         self.shared.load()
     }
 
-    /// Answers whatever needs no waiting; a password check among other questions is not understood.
+    /// Answers a question that needs waiting, and was alone in its message; `send` is told the message of the answer, of at most
+    /// `limit` octets, now or later and on another thread.
+    pub(crate) fn answer_later(self: &Arc<Self>, question: Question<'_>, limit: usize, send: Send) {
+        let desk = Arc::clone(self);
+        let reply = move |write: &dyn Fn(&Self, &mut AnswerWriter)| {
+            let mut writer = AnswerWriter::new();
+            writer.begin(wire::now(), 1, limit);
+            write(&desk, &mut writer);
+            send(writer.content());
+        };
+        match question {
+            Question::Verify { login, password } => {
+                let account = login.to_owned();
+                let done =
+                    move |checked| reply(&|desk, writer| desk.verdict(&account, checked, None, writer));
+                self.verify(login, password, Box::new(done));
+            }
+            Question::ScramBegin(login) => {
+                let account = login.to_owned();
+                let done = move |found: Option<scram::Verifier>| {
+                    reply(&|desk, writer| desk.salt(&account, found.as_ref(), writer));
+                };
+                self.scram.read(login, Box::new(done));
+            }
+            Question::ScramFinish { login, auth_message, proof } => {
+                let (account, message, proof) = (login.to_owned(), auth_message.to_owned(), *proof);
+                let done = move |found: Option<scram::Verifier>| {
+                    let (checked, signature) = match found.map(|found| found.verify(&message, &proof)) {
+                        None => (Checked::Dropped, None),
+                        Some(None) => (Checked::Wrong, None),
+                        Some(signature) => (Checked::Right, signature),
+                    };
+                    reply(&|desk, writer| desk.verdict(&account, checked, signature, writer));
+                };
+                self.scram.read(login, Box::new(done));
+            }
+            _ => reply(&|desk, writer| desk.put(writer, &Answer::NotUnderstood, "")),
+        }
+    }
+
+    /// Answers whatever needs no waiting; what does, among other questions, is not understood.
     pub(crate) fn answer(
         &self,
         view: &View,
@@ -61,7 +109,17 @@ impl Desk {
                 self.put(writer, &Answer::Done, "");
             }
             Question::Ping => self.put(writer, &Answer::Done, ""),
-            Question::Verify { .. } | Question::NotUnderstood => self.put(writer, &Answer::NotUnderstood, ""),
+            Question::MaySendAs { account, sender } => {
+                let answer = match resolve::may_send_as(view, account, sender, limits) {
+                    Some(yes) => Answer::Permitted(yes),
+                    None => Answer::Unavailable,
+                };
+                self.put(writer, &answer, "");
+            }
+            Question::Verify { .. }
+            | Question::ScramBegin(_)
+            | Question::ScramFinish { .. }
+            | Question::NotUnderstood => self.put(writer, &Answer::NotUnderstood, ""),
         }
     }
 
@@ -91,8 +149,19 @@ impl Desk {
         }
     }
 
+    fn salt(&self, login: &str, found: Option<&scram::Verifier>, writer: &mut AnswerWriter) {
+        let answer = match found {
+            Some(found) => Answer::ScramSalt { salt: found.salt(), iterations: found.iterations() },
+            None => {
+                self.metrics.busy.inc();
+                Answer::Unavailable
+            }
+        };
+        self.put(writer, &answer, login);
+    }
+
     /// Checks a password. `done` is told with what [`Self::verdict`] needs, now or later and on another thread.
-    pub(crate) fn verify(&self, login: &str, password: &str, done: Waiter) {
+    fn verify(&self, login: &str, password: &str, done: Waiter) {
         let view = self.view();
         let stored = resolve::exact(&view, login).map_or(&[][..], |hit| hit.account.hash);
         match self.verifier.submit(login, stored, password, done) {
@@ -105,8 +174,14 @@ impl Desk {
         }
     }
 
-    /// Writes the verdict that follows from a check.
-    pub(crate) fn verdict(&self, login: &str, checked: Checked, writer: &mut AnswerWriter) {
+    /// Writes the verdict that follows from a check; with our signature where a proof was checked.
+    fn verdict(
+        &self,
+        login: &str,
+        checked: Checked,
+        signature: Option<Signature>,
+        writer: &mut AnswerWriter,
+    ) {
         let view = self.view();
         match (checked, resolve::exact(&view, login)) {
             (Checked::Dropped, _) => {
@@ -121,7 +196,11 @@ impl Desk {
             }
             (Checked::Right, Some(hit)) => {
                 self.metrics.yes.inc();
-                self.put(writer, &Answer::Yes(&hit), login);
+                let answer = match signature {
+                    Some(signature) => Answer::Proved(&hit, signature),
+                    None => Answer::Yes(&hit),
+                };
+                self.put(writer, &answer, login);
             }
             // Removed while its password was being checked.
             (Checked::Right, None) | (Checked::Wrong, _) => {

@@ -8,6 +8,7 @@
 //! | `replay` | which datagrams came already (S5c) |
 //! | `verify` | password checks: threads, queue, memory |
 //! | `quota` | reports of used-up quotas |
+//! | `scram` | what SCRAM is verified with |
 
 mod connections;
 mod datagrams;
@@ -15,6 +16,7 @@ mod desk;
 mod metrics;
 mod quota;
 mod replay;
+mod scram;
 mod verify;
 
 use std::net::{SocketAddr, UdpSocket};
@@ -35,6 +37,7 @@ use datagrams::Datagrams;
 use desk::Desk;
 use metrics::Metrics;
 use replay::Replays;
+use scram::Verifiers;
 use verify::Verifier;
 
 /// Most receive threads that are started when the operator does not say: beyond that the socket is what they wait for.
@@ -69,6 +72,7 @@ impl RoleService for DirectoryService {
         // Brings the schema up to date, and says what is wrong with the file before anything else does.
         Database::open_existing(&config.database.path).await.map_err(database_error)?.close().await;
         let health = Arc::new(Health::default());
+        let scram = Verifiers::new(config.database.path.clone());
         let (source, shared) =
             Source::start(config.database, health.clone()).await.map_err(database_error)?;
 
@@ -79,7 +83,7 @@ impl RoleService for DirectoryService {
         let verifier = Verifier::new(config.verify, metrics.clone()).map_err(random)?;
         let skew = u64::try_from(config.limits.clock_skew.get().as_millis()).unwrap_or(u64::MAX);
         let replays = Replays::new(config.limits.sessions, skew, wire::now());
-        let desk = Desk::new(shared, keys, config.limits, verifier, replays, metrics.clone());
+        let desk = Desk::new(shared, keys, config.limits, (verifier, scram), replays, metrics.clone());
         let desk = Arc::new(desk);
         metrics.register(registry, desk.clone(), health);
         let datagrams =
@@ -105,7 +109,8 @@ impl RoleService for DirectoryService {
     }
 
     fn start(&self, run: &Lifecycle) {
-        let started = self.desk.verifier.start().and_then(|()| self.datagrams.start(self.receive_threads));
+        let checkers = self.desk.verifier.start().and_then(|()| self.desk.scram.start());
+        let started = checkers.and_then(|()| self.datagrams.start(self.receive_threads));
         match started {
             Ok(threads) => self.threads.lock().unwrap_or_else(PoisonError::into_inner).extend(threads),
             Err(error) => tracing::error!(%error, "cannot start the directory's threads"),
@@ -131,7 +136,9 @@ impl RoleService for DirectoryService {
         // Everything that can be refused is tried before anything is taken over.
         let keys = KeyFile::load(&config.keys)?;
         config.tls.as_ref().map(RoleTls::load).transpose()?;
+        let path = config.database.path.clone();
         self.source.reload(config.database).await.map_err(database_error)?;
+        self.desk.scram.configure(path);
         if let (Some(tls), Some(files)) = (&self.tls, &config.tls) {
             tls.reload(files)?;
         }
@@ -147,6 +154,7 @@ impl RoleService for DirectoryService {
         let desk = self.desk.clone();
         let ending = tokio::task::spawn_blocking(move || {
             desk.verifier.stop();
+            desk.scram.stop();
             for thread in threads {
                 let _ = thread.join();
             }

@@ -14,4 +14,4 @@ pub(crate) mod entry;
 mod view;
 
 pub(crate) use base::{ArenaFull, Builder};
-pub(crate) use view::{Domain, Domains, Nodes, Overlay, View};
+pub(crate) use view::{Delegations, Domain, Domains, Nodes, Overlay, View};

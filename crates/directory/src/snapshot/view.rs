@@ -17,6 +17,7 @@ pub(crate) struct View {
     pub(crate) overlay: Overlay,
     pub(crate) domains: Arc<Domains>,
     pub(crate) nodes: Arc<Nodes>,
+    pub(crate) delegations: Arc<Delegations>,
     /// How many accounts there are.
     pub(crate) accounts: usize,
     /// The last change of the database that is in it.
@@ -27,6 +28,9 @@ pub(crate) struct View {
 pub(crate) type Domains = HashMap<Box<str>, Domain>;
 /// The storage nodes, by their id in the database.
 pub(crate) type Nodes = HashMap<u32, Arc<Node>>;
+
+/// Addresses that accounts may send as, by the account. Canonical addresses all.
+pub(crate) type Delegations = HashMap<Box<str>, Vec<Box<str>>>;
 
 /// A domain served here.
 #[derive(Debug, Clone)]

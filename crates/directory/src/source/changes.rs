@@ -53,7 +53,7 @@ async fn step(connection: &mut SqliteConnection, view: &View) -> Result<Outcome,
     let (from, to) = (view.sequence, next.sequence);
 
     let mut subjects = HashSet::new();
-    let (mut domains_changed, mut nodes_changed) = (false, false);
+    let (mut domains_changed, mut nodes_changed, mut delegations_changed) = (false, false, false);
     let log =
         sqlx::query("SELECT kind, subject FROM change WHERE seq > ?1 AND seq <= ?2").bind(from).bind(to);
     for row in log.fetch_all(&mut *connection).await? {
@@ -63,6 +63,7 @@ async fn step(connection: &mut SqliteConnection, view: &View) -> Result<Outcome,
             }
             "domain" => domains_changed = true,
             "node" => nodes_changed = true,
+            "delegation" => delegations_changed = true,
             _ => return Ok(Outcome::TooOld),
         }
     }
@@ -71,6 +72,9 @@ async fn step(connection: &mut SqliteConnection, view: &View) -> Result<Outcome,
     }
     if nodes_changed {
         next.nodes = Arc::new(load::nodes(connection).await?);
+    }
+    if delegations_changed {
+        next.delegations = Arc::new(load::delegations(connection).await?);
     }
     if !subjects.is_empty() {
         // First everything named is taken out, under the domain's id of then and of now; then what there is now is put in.

@@ -13,7 +13,7 @@ use crate::admin::{AdminError, read_node};
 use crate::password::StoredHash;
 use crate::record::{AccountState, Services};
 use crate::snapshot::entry::{self, Account, Key};
-use crate::snapshot::{ArenaFull, Builder, Domain, Domains, Nodes, Overlay, View};
+use crate::snapshot::{ArenaFull, Builder, Delegations, Domain, Domains, Nodes, Overlay, View};
 
 /// Octets of an account besides its address: see [`entry`]. Reserving too much costs nothing, since what is not written takes no memory.
 const ACCOUNT_OCTETS: i64 = 96;
@@ -83,6 +83,7 @@ async fn read(connection: &mut SqliteConnection, mut pace: Pace) -> Result<View,
         sqlx::query_scalar("SELECT ifnull(max(seq), 0) FROM change").fetch_one(&mut *connection).await?;
     let domains = domains(connection).await?;
     let nodes = nodes(connection).await?;
+    let delegations = delegations(connection).await?;
     let sizes = sqlx::query(
         "SELECT (SELECT count(*) FROM account), (SELECT ifnull(sum(length(address)), 0) FROM account),
                 (SELECT count(DISTINCT address) FROM alias), (SELECT ifnull(sum(length(address) + length(target) + 4), 0) FROM alias)",
@@ -100,6 +101,7 @@ async fn read(connection: &mut SqliteConnection, mut pace: Pace) -> Result<View,
         overlay: Overlay::default(),
         domains: Arc::new(domains),
         nodes: Arc::new(nodes),
+        delegations: Arc::new(delegations),
         accounts,
         sequence,
     })
@@ -231,6 +233,23 @@ pub(super) async fn domains(connection: &mut SqliteConnection) -> Result<Domains
 pub(super) async fn nodes(connection: &mut SqliteConnection) -> Result<Nodes, sqlx::Error> {
     let rows = sqlx::query("SELECT id, name, lmtp, imap, pop3 FROM node").fetch_all(connection).await?;
     rows.iter().map(|row| Ok((id(row, 0)?, Arc::new(read_node(row, 1)?)))).collect()
+}
+
+pub(super) async fn delegations(connection: &mut SqliteConnection) -> Result<Delegations, sqlx::Error> {
+    let query = sqlx::query("SELECT account, sender FROM delegation ORDER BY account, sender");
+    let mut rows = pin!(query.fetch(connection));
+    let mut found = Delegations::default();
+    while let Some(row) = poll_fn(|context| rows.as_mut().poll_next(context)).await {
+        let row = row?;
+        let (account, sender): (&str, &str) = (row.try_get(0)?, row.try_get(1)?);
+        match found.get_mut(account) {
+            Some(senders) => senders.push(sender.into()),
+            None => {
+                found.insert(account.into(), vec![sender.into()]);
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// A row's id, of which there are less than 2^32.

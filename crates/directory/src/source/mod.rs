@@ -278,7 +278,8 @@ async fn open(path: &Path) -> Result<OpenDatabase, AdminError> {
     Ok(OpenDatabase { connection, path: path.to_owned(), identity, version: -1 })
 }
 
-fn identity(path: &Path) -> Result<(u64, u64), AdminError> {
+/// Device and inode of the file.
+pub(crate) fn identity(path: &Path) -> Result<(u64, u64), AdminError> {
     let metadata = std::fs::metadata(path).map_err(|error| AdminError::opening(path, error))?;
     Ok((metadata.dev(), metadata.ino()))
 }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use chasqui_base::address::EmailAddress;
 use chasqui_base::net::Endpoint;
+use chasqui_sasl::scram::Signature;
 
 use super::Malformed;
 use crate::bytes::{Reader, put_counted, put_number};
-use crate::record::{AccountRecord, AccountState, LookUp, Node, Services, Target, Verdict};
+use crate::record::{AccountRecord, AccountState, LookUp, Node, ScramSalt, Services, Target, Verdict};
 use crate::resolve::{Destination, Hit};
 
 const DONE: u8 = 0;
@@ -20,6 +21,9 @@ const YES: u8 = 6;
 const NO: u8 = 7;
 const DISABLED: u8 = 8;
 const NOT_UNDERSTOOD: u8 = 9;
+const SCRAM_SALT: u8 = 10;
+const PROVED: u8 = 11;
+const PERMITTED: u8 = 12;
 
 const FLAG_AS_ASKED: u8 = 1;
 const FLAG_TAG: u8 = 2;
@@ -40,6 +44,9 @@ pub(crate) enum Answer<'v> {
     No,
     Disabled,
     NotUnderstood,
+    ScramSalt { salt: &'v [u8], iterations: u32 },
+    Proved(&'v Hit<'v>, Signature),
+    Permitted(bool),
 }
 
 /// Writes a message of answers, never longer than its limit: what does not fit becomes `truncated`.
@@ -87,6 +94,17 @@ impl AnswerWriter {
             Answer::No => self.content.push(NO),
             Answer::Disabled => self.content.push(DISABLED),
             Answer::NotUnderstood => self.content.push(NOT_UNDERSTOOD),
+            Answer::Permitted(yes) => self.content.extend_from_slice(&[PERMITTED, u8::from(*yes)]),
+            Answer::ScramSalt { salt, iterations } => {
+                self.content.push(SCRAM_SALT);
+                put_counted(&mut self.content, salt);
+                put_number(&mut self.content, (*iterations).into());
+            }
+            Answer::Proved(hit, signature) => {
+                self.content.push(PROVED);
+                self.content.extend_from_slice(signature);
+                self.record(hit, asked, over_quota(hit));
+            }
             Answer::Yes(hit) => {
                 self.content.push(YES);
                 self.record(hit, asked, over_quota(hit));
@@ -181,6 +199,9 @@ pub(crate) enum Reply {
     Truncated,
     Unavailable,
     NotUnderstood,
+    ScramSalt(ScramSalt),
+    Proved(AccountRecord, Signature),
+    Permitted(bool),
 }
 
 /// A message of answers as it is read.
@@ -240,6 +261,15 @@ impl AnswerReader<'_> {
             NO => Reply::Verdict(Verdict::No),
             DISABLED => Reply::Verdict(Verdict::Disabled),
             NOT_UNDERSTOOD => Reply::NotUnderstood,
+            SCRAM_SALT => {
+                let salt = self.reader.counted()?.to_vec();
+                Reply::ScramSalt(ScramSalt { salt, iterations: self.reader.number32()? })
+            }
+            PROVED => {
+                let signature = self.reader.bytes(32)?.try_into().map_err(|_| Malformed)?;
+                Reply::Proved(self.record(asked, known)?, signature)
+            }
+            PERMITTED => Reply::Permitted(self.reader.u8()? == 1),
             _ => return Err(Malformed),
         })
     }

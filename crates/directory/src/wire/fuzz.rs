@@ -110,7 +110,10 @@ fn random_inputs_as_questions_are_read_or_refused() {
         let words: Vec<String> =
             (0..3).map(|_| String::from_utf8_lossy(&random.bytes(40)).into_owned()).collect();
         for _ in 0..count {
-            let question = match random.below(4) {
+            let question = match random.below(7) {
+                4 => Question::ScramBegin(&words[0]),
+                5 => Question::ScramFinish { login: &words[0], auth_message: &words[1], proof: &[7; 32] },
+                6 => Question::MaySendAs { account: &words[1], sender: &words[2] },
                 0 => Question::LookUp(&words[0]),
                 1 => Question::Verify { login: &words[1], password: &words[2] },
                 2 => Question::OverQuota { account: &words[0], over: true },
@@ -147,7 +150,10 @@ fn random_inputs_as_answers_are_read_or_refused() {
                 &nodes[random.below(2)],
             );
             let targets = [Destination::Remote("x@theirs.test")];
-            let answer = match random.below(7) {
+            let answer = match random.below(10) {
+                7 => Answer::ScramSalt { salt: b"salt", iterations: 4096 },
+                8 => Answer::Proved(&hit, [9; 32]),
+                9 => Answer::Permitted(true),
                 0 => Answer::Account(&hit),
                 1 => Answer::Targets(&targets),
                 2 => Answer::Yes(&hit),
@@ -235,6 +241,9 @@ fn one_question_takes_the_smallest_datagram_whoever_is_asked_for() {
         Answer::Yes(&known),
         Answer::No,
         Answer::Unavailable,
+        Answer::ScramSalt { salt: &[7; 16], iterations: u32::MAX },
+        Answer::Proved(&known, [9; 32]),
+        Answer::Permitted(true),
     ] {
         writer.begin(1, 1, MAX_ANSWERS_LEN);
         writer.put(&answer, "ana@ours.test", &|_| true);

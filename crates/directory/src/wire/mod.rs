@@ -37,6 +37,9 @@
 //!           / %x02                ; verify:     text text = log-in name, password; alone in its datagram
 //!           / %x03                ; over quota: text OCTET = account, 1 or 0
 //!           / %x04                ; ping:       empty
+//!           / %x05                ; scram begin: text = log-in name; alone in its datagram, as scram finish is
+//!           / %x06                ; scram finish: text text 32OCTET = log-in name, what is proved, proof
+//!           / %x07                ; may send as: text text = account, sender
 //!
 //! answer    = %x00                ; done (over quota, ping)
 //!           / %x01                ; not ours
@@ -48,6 +51,9 @@
 //!           / %x07                ; verify: no
 //!           / %x08                ; verify: right, but the account may not log in
 //!           / %x09                ; the question is not understood
+//!           / %x0a text number    ; scram begin: salt (octets), iterations
+//!           / %x0b 32OCTET record ; scram finish: right, and the server's signature
+//!           / %x0c OCTET          ; may send as: 1 or 0
 //! target    = %x00 record / %x01 text                           ; an account; a foreign address
 //! record    = flags [text] [text] node state services [number] [number] [number]
 //!                                 ; account (unless flag 1: as asked), tag (flag 2), …, quota (4), uid (16), gid (32);

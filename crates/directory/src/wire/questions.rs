@@ -1,5 +1,6 @@
 //! Questions: what a client asks.
 
+use chasqui_sasl::scram::Proof;
 use zeroize::Zeroize;
 
 use crate::bytes::{Malformed, Reader, put_counted, put_number};
@@ -8,6 +9,9 @@ const LOOK_UP: u8 = 1;
 const VERIFY: u8 = 2;
 const OVER_QUOTA: u8 = 3;
 const PING: u8 = 4;
+const SCRAM_BEGIN: u8 = 5;
+const SCRAM_FINISH: u8 = 6;
+const MAY_SEND_AS: u8 = 7;
 
 /// One question, borrowing from the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +26,16 @@ pub(crate) enum Question<'a> {
         over: bool,
     },
     Ping,
+    ScramBegin(&'a str),
+    ScramFinish {
+        login: &'a str,
+        auth_message: &'a str,
+        proof: &'a Proof,
+    },
+    MaySendAs {
+        account: &'a str,
+        sender: &'a str,
+    },
     /// Of a later version, or malformed inside its length.
     NotUnderstood,
 }
@@ -50,10 +64,30 @@ impl<'a> Question<'a> {
                 OVER_QUOTA
             }
             Self::Ping | Self::NotUnderstood => PING,
+            Self::ScramBegin(login) => {
+                put_counted(&mut body, login.as_bytes());
+                SCRAM_BEGIN
+            }
+            Self::ScramFinish { login, auth_message, proof } => {
+                put_counted(&mut body, login.as_bytes());
+                put_counted(&mut body, auth_message.as_bytes());
+                body.extend_from_slice(&proof[..]);
+                SCRAM_FINISH
+            }
+            Self::MaySendAs { account, sender } => {
+                put_counted(&mut body, account.as_bytes());
+                put_counted(&mut body, sender.as_bytes());
+                MAY_SEND_AS
+            }
         };
         into.push(kind);
         put_counted(into, &body);
         body.zeroize();
+    }
+
+    /// Whether the answer needs waiting: then it is alone in its message.
+    pub(crate) fn is_slow(&self) -> bool {
+        matches!(self, Self::Verify { .. } | Self::ScramBegin(_) | Self::ScramFinish { .. })
     }
 
     fn read(reader: &mut Reader<'a>) -> Result<Self, Malformed> {
@@ -68,6 +102,13 @@ impl<'a> Question<'a> {
             VERIFY => Ok(Self::Verify { login: body.text()?, password: body.text()? }),
             OVER_QUOTA => Ok(Self::OverQuota { account: body.text()?, over: body.u8()? != 0 }),
             PING => Ok(Self::Ping),
+            SCRAM_BEGIN => Ok(Self::ScramBegin(body.text()?)),
+            SCRAM_FINISH => Ok(Self::ScramFinish {
+                login: body.text()?,
+                auth_message: body.text()?,
+                proof: body.bytes(32)?.try_into().map_err(|_| Malformed)?,
+            }),
+            MAY_SEND_AS => Ok(Self::MaySendAs { account: body.text()?, sender: body.text()? }),
             _ => Err(Malformed),
         }
     }
@@ -122,13 +163,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn questions_survive(time: u64, a: String, b: String, c: String, over: bool, long in 0_usize..20_000) {
+        fn questions_survive(time: u64, a: String, b: String, c: String, over: bool, proof: [u8; 32], long in 0_usize..20_000) {
             let long = "x".repeat(long);
             let asked = [
                 Question::LookUp(&a),
                 Question::Verify { login: &b, password: &c },
                 Question::OverQuota { account: &c, over },
                 Question::Ping,
+                Question::ScramBegin(&a),
+                Question::ScramFinish { login: &b, auth_message: &c, proof: &proof },
+                Question::MaySendAs { account: &a, sender: &b },
                 Question::LookUp(&long),
             ];
             let mut content = Vec::new();

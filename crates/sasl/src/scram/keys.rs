@@ -59,6 +59,13 @@ impl Verifier {
         Self::derive(password, salt, ITERATIONS)
     }
 
+    /// One that no proof matches, to be told to whoever asks for a user that does not exist.
+    #[must_use]
+    pub fn of_nobody(salt: &[u8]) -> Self {
+        // A `ClientKey` whose hash is zero is not known to exist.
+        Self { iterations: ITERATIONS, salt: salt.to_vec(), stored_key: [0; KEY], server_key: [0; KEY] }
+    }
+
     /// Of a password with this salt.
     ///
     /// # Errors
