@@ -25,7 +25,7 @@ pub struct TlsConfig {
     pub handshake: Span,
     /// Where MTA-STS policies and what TLS reports count are kept. Default `/var/lib/chasqui/relay/tls`.
     pub state: PathBuf,
-    /// How long the fetch of an MTA-STS policy may take in all. Default 15s.
+    /// How long the fetch of an MTA-STS policy may take in all, and the sending of a report over HTTPS. Default 15s.
     pub fetch_deadline: Span,
     /// How long the fetch of a policy is not repeated after it failed (RFC 8461 §3.3). Default 5m.
     pub fetch_again: Span,
@@ -33,9 +33,9 @@ pub struct TlsConfig {
     pub policy_max_age: Span,
     /// Domains whose policies are remembered. Default 100000.
     pub policies: usize,
-    /// Asked for every policy instead of port 443 of `mta-sts.` the domain; the certificate must still be that name's. For
+    /// Asked over HTTPS instead of every host that has a policy or takes reports; its certificate must still be that host's. For
     /// laboratories. Default none.
-    pub policy_server: Option<SocketAddr>,
+    pub https_server: Option<SocketAddr>,
     /// Reports to domains about the TLS that their hosts had (RFC 8460).
     pub reports: ReportConfig,
 }
@@ -98,7 +98,7 @@ impl Default for TlsConfig {
             fetch_again: Span::secs(300),
             policy_max_age: Span::secs(366 * 86_400),
             policies: 100_000,
-            policy_server: None,
+            https_server: None,
             reports: ReportConfig::default(),
         }
     }

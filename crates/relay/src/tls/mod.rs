@@ -26,6 +26,7 @@ mod host;
 mod metrics;
 mod requirement;
 mod sts;
+mod web;
 
 pub use config::{DomainMinimum, MinimumLevel, ReportConfig, TlsConfig};
 pub use dane::Dane;
@@ -44,7 +45,8 @@ use prometheus_client::registry::Registry;
 
 use self::handshake::Handshakes;
 use self::metrics::Metrics;
-use self::sts::Policies;
+use self::sts::{Found, Policies};
+use self::web::Web;
 
 /// The policies of all destinations. Cloning shares them.
 #[derive(Clone)]
@@ -89,7 +91,8 @@ impl TlsPolicies {
         config.check("delivery_tls")?;
         let metrics = Metrics::register(registry);
         let handshakes = Handshakes::new(config.extra_ca.as_deref(), config.handshake.get())?;
-        let sts = Arc::new(Policies::open(config, resolver.clone(), &handshakes, metrics.clone())?);
+        let web = Web::new(config, resolver.clone(), &handshakes)?;
+        let sts = Arc::new(Policies::open(config, resolver.clone(), web, metrics.clone())?);
         Ok(Self { config: Arc::new(config.clone()), resolver, handshakes, sts, metrics })
     }
 
@@ -103,7 +106,12 @@ impl TlsPolicies {
     /// What the domain demands. From memory, or with a look-up in DNS and, if its MTA-STS policy is new, a fetch.
     pub async fn domain(&self, domain: &str) -> DomainPolicy {
         let domain = domain.trim_end_matches('.').to_ascii_lowercase();
-        let found = if self.config.mta_sts { self.sts.of_domain(&domain).await } else { Default::default() };
+        // RFC 8461 §2: policies are those of domains; an address literal has none.
+        let is_literal = domain.starts_with('[') || domain.parse::<IpAddr>().is_ok();
+        let found = match self.config.mta_sts && !is_literal {
+            true => self.sts.of_domain(&domain).await,
+            false => Found::default(),
+        };
         let minimum = self.config.minimum(&domain);
         DomainPolicy {
             domain: domain.into(),

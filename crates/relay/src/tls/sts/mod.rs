@@ -17,12 +17,11 @@ use chasqui_base::{Lifecycle, StartError};
 use chasqui_dns::{DnsError, Resolver};
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 
-use self::fetch::Fetcher;
 use self::store::{Store, Stored};
 use super::config::TlsConfig;
-use super::handshake::Handshakes;
 use super::metrics::Metrics;
 use super::requirement::Failure;
+use super::web::Web;
 
 /// Policies fetched at once.
 const FETCHES: usize = 32;
@@ -34,7 +33,7 @@ const REFRESH: Duration = Duration::from_secs(86_400);
 /// What is known of all domains' policies.
 pub(super) struct Policies {
     resolver: Resolver,
-    fetcher: Fetcher,
+    web: Web,
     store: Store,
     slots: Mutex<HashMap<Arc<str>, Arc<Slot>>>,
     fetches: Semaphore,
@@ -53,7 +52,7 @@ struct State {
     stored: Option<Arc<Stored>>,
     /// The last fetch that failed: of which id, when, and why.
     failed: Option<(String, Instant, Failure)>,
-    /// A policy that stands in no file. It is written with the next look.
+    /// When it was last tried to fetch the policy before its time.
     refreshed: Option<Instant>,
 }
 
@@ -69,7 +68,7 @@ impl Policies {
     pub(super) fn open(
         config: &TlsConfig,
         resolver: Resolver,
-        handshakes: &Handshakes,
+        web: Web,
         metrics: Metrics,
     ) -> Result<Self, StartError> {
         let store = Store::open(&config.state.join("sts"))?;
@@ -80,7 +79,7 @@ impl Policies {
         }
         metrics.policies(slots.len());
         Ok(Self {
-            fetcher: Fetcher::new(config, resolver.clone(), handshakes)?,
+            web,
             resolver,
             store,
             slots: Mutex::new(slots),
@@ -170,11 +169,9 @@ impl Policies {
     }
 
     async fn fetch(&self, domain: &str, id: String, state: &mut State) -> Found {
-        let fetched = match self.fetches.acquire().await {
-            Ok(_permit) => self.fetcher.fetch(domain).await,
-            Err(_) => Err(fetch::FetchError::closed()),
-        };
-        match fetched {
+        // Never closed; those before us have deadlines.
+        let Ok(_permit) = self.fetches.acquire().await else { return Found::of(state.stored.clone()) };
+        match fetch::fetch(&self.web, domain).await {
             Ok(policy) => {
                 self.metrics.fetched("fetched");
                 let stored = Arc::new(Stored::new(id, policy, SystemTime::now(), self.max_age));
