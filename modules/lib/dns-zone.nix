@@ -166,7 +166,8 @@ let
           name = lib.web.nameFor site domain s.label s.port;
         in
         lib.optional (name != null) (
-          record "Where programs find the mailbox and hand in mail (RFC 6186, RFC 8314)" "_${s.service}._tcp" "SRV"
+          record "Where programs find the mailbox and hand in mail (RFC 6186, RFC 8314)" "_${s.service}._tcp"
+            "SRV"
             "${toString s.priority} 1 ${toString s.port} ${dot name}"
         );
     in
@@ -269,7 +270,8 @@ in
     ;
   zonesOf = site: lib.genAttrs (attrNames site.domains) (zone site);
   # Published names that lie in no domain of the site: somebody else's zone must name them.
-  foreignNames = site: filter (name: lib.web.domainOf site name == null) (publishedNames site ++ outboundNames site);
+  foreignNames =
+    site: filter (name: lib.web.domainOf site name == null) (publishedNames site ++ outboundNames site);
   # Names with fewer than three addresses, or all in one network (E1). Name servers have a name for each server instead.
   sparseNames =
     site:

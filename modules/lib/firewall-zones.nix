@@ -197,7 +197,8 @@ in
         map (rule: {
           inherit (rule) name tcp udp;
           from = disjoint (
-            base.optionals isRouter (behindRouter rule.role) ++ base.optionals isFirewall (behindFirewall rule.role)
+            base.optionals isRouter (behindRouter rule.role)
+            ++ base.optionals isFirewall (behindFirewall rule.role)
           );
         }) egressRules
       );

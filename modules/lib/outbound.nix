@@ -13,7 +13,6 @@ let
     filter
     head
     length
-    map
     ;
 
   isRouted = site: dc: model.hostsWithIn site dc "router" != [ ];

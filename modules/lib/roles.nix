@@ -94,7 +94,6 @@ in
   relay =
     site: host:
     let
-      names = concatMap (entry: entry.names) (published site host "relay");
       ports = publishedPorts site host "relay";
       offered = port: base.optional (elem port ports || length ports == 0) (everywhere port);
       dc = model.datacenterOf site host;

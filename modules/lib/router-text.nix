@@ -146,9 +146,8 @@ in
           w = words (lib.family entry.to);
           devices = braces (map (device: "\"${device}\"") typed.inside.devices);
         in
-        base.optional (
-          typed.inside.devices != [ ]
-        ) "${w.header} saddr ${braces entry.from} tcp dport 25 oifname != ${devices} snat ${w.header} to ${entry.to} comment \"${entry.host}\""
+        base.optional (typed.inside.devices != [ ])
+          "${w.header} saddr ${braces entry.from} tcp dport 25 oifname != ${devices} snat ${w.header} to ${entry.to} comment \"${entry.host}\""
       ) typed.mail;
       hairpins =
         map

@@ -8,8 +8,7 @@ let
   inherit (lib) mkOption types;
   cfg = config.chasqui.filters;
   site = config.chasqui.site.data;
-  wanted =
-    filter: site != null && site.filters.${filter} && lib.elem "mx" config.chasqui.roles;
+  wanted = filter: site != null && site.filters.${filter} && lib.elem "mx" config.chasqui.roles;
   enable =
     filter: what:
     mkOption {
@@ -22,6 +21,11 @@ let
   messages = 25;
 in
 {
+  imports = [
+    ./resolver.nix
+    ../services/mx.nix
+  ];
+
   options.chasqui.filters = {
     clamav = {
       enable = enable "clamav" "ClamAV, with its signatures kept up to date,";
@@ -62,7 +66,8 @@ in
       systemd.services.chasqui-mx = lib.mkIf config.services.chasqui.mx.enable {
         after = [ "clamav-daemon.service" ];
       };
-      services.chasqui.mx.settings.filter.content.clamav.address = lib.mkDefault "unix:/run/clamav/clamd.ctl";
+      services.chasqui.mx.settings.filter.content.clamav.address =
+        lib.mkDefault "unix:/run/clamav/clamd.ctl";
     })
 
     (lib.mkIf cfg.spamassassin.enable {

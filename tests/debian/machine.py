@@ -16,7 +16,7 @@ TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").res
 STABLE, NEWEST = "trixie", "sid"
 # systemd, what it talks with, and a packet filter: nothing that Chasqui itself would need.
 PACKAGES = ["dbus", "nftables", "systemd", "systemd-sysv"]
-ROLES = ["directory", "storage", "mx", "proxy"]
+ROLES = ["directory", "storage", "mx", "proxy", "relay"]
 
 
 def debian(suite):
@@ -120,6 +120,7 @@ class Machine:
     def install(self):
         """What docs/debian.md has the operator do after the files are in their places."""
         self.run("systemd-sysusers")
+        self.run("systemd-tmpfiles", "--create", "/usr/lib/tmpfiles.d/chasqui.conf")
         pki = "/etc/chasqui/pki"
         chasqui = "/usr/bin/chasqui"
         self.run(chasqui, "pki", "init", pki, "--site", "solo")

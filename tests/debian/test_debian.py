@@ -122,6 +122,12 @@ class PlainDebian(unittest.TestCase):
             self.assertNotEqual(0, done.returncode, path)
             self.assertIn("Permission denied", done.stderr, path)
 
+    def test_the_keys_of_signatures_are_the_relay_s(self):
+        self.debian.run("/usr/bin/chasqui", "dkim", "rotate", "correo.example")
+        owners = set(self.debian.run("find", "/var/lib/chasqui/dkim", "-printf", "%u %m\\n").split("\n")) - {""}
+        self.assertEqual(owners, {"chasqui-relay 700", "chasqui-relay 600"})
+        self.debian.run("systemctl", "reload", "chasqui-relay")
+
     def test_the_firewall_is_one_that_nft_takes(self):
         self.debian.run("nft", "--check", "--file", "/etc/nftables.conf")
 

@@ -17,7 +17,7 @@ CHANGES = [
     ("[dns.regions.occidente]", '[dns.regions.oriente]\nclients = ["203.0.113.128/25"]\ndatacenters = ["sur"]\n\n[dns.regions.occidente]'),
     (
         '[domains."escuela.example"]',
-        f'[domains."salud.correo.gob.example"]\nreports = "informes@escuela.example"\ndkim.largo = "v=DKIM1; k=rsa; p={KEY}"\n\n[domains."escuela.example"]',
+        f'[domains."salud.correo.gob.example"]\nreports = "informes@escuela.example"\ndkim.largo = "v=DKIM1; k=rsa; p={KEY}"\n\n[domains."escuela.example"]\nspf = ["include:_spf.example.net"]',
     ),
     ("[dns.regions.oriente]", '[dns.records]\n"escuela.example" = ["blog CNAME www.example."]\n\n[dns.regions.oriente]'),
 ]
@@ -66,11 +66,19 @@ class Zones(unittest.TestCase):
             self.assertEqual((["192.0.2.13"], ["198.51.100.13"]), (addresses(view, "ns1"), addresses(view, "ns2")))
 
     def test_who_may_send_is_the_same_everywhere(self):
+        relays = "ip4:192.0.2.15 ip4:198.51.100.15"
         for view in ("oriente", "everybody"):
-            self.assertIn(
-                '"v=spf1 ip4:192.0.2.10 ip4:198.51.100.10 ip4:203.0.113.10 ip4:203.0.113.77 ip6:2001:db8:7::10 ip4:192.0.2.9 -all"',
-                zone(view, "escuela.example"),
-            )
+            self.assertIn(f'"v=spf1 {relays} -all"', zone(view, "correo.gob.example"))
+            self.assertIn(f'"v=spf1 {relays} include:_spf.example.net -all"', zone(view, "escuela.example"))
+
+    def test_the_name_that_mail_leaves_under_has_every_address_that_it_leaves_from(self):
+        for view in ("oriente", "everybody"):
+            self.assertEqual(["192.0.2.15", "198.51.100.15"], addresses(view, "out"))
+
+    def test_programs_find_where_to_hand_in_mail(self):
+        text = zone("everybody", "escuela.example")
+        self.assertRegex(text, r"\n_submissions\._tcp +SRV +0 1 465 smtp\.correo\.gob\.example\.\n")
+        self.assertRegex(text, r"\n_submission\._tcp +SRV +10 1 587 smtp\.correo\.gob\.example\.\n")
 
     def test_a_domain_within_another_is_delegated(self):
         self.assertRegex(zone("everybody", "correo.gob.example"), r"\nsalud +NS +ns1\.correo\.gob\.example\.\n")

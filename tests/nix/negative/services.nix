@@ -153,8 +153,7 @@ in
     host = "relay1";
     modules = [
       {
-        services.chasqui.relay.settings.signing.keys =
-          "/nix/store/00000000000000000000000000000000-dkim";
+        services.chasqui.relay.settings.signing.keys = "/nix/store/00000000000000000000000000000000-dkim";
       }
     ];
     fails = "services.chasqui.relay.settings.signing.keys: /nix/store/00000000000000000000000000000000-dkim is in the Nix store";

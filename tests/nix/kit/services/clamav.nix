@@ -6,12 +6,7 @@ let
     if builtins.isList value then
       lib.concatMapStrings (line name) value
     else
-      "${name} ${
-        if builtins.isBool value then
-          if value then "true" else "false"
-        else
-          toString value
-      }\n";
+      "${name} ${if builtins.isBool value then if value then "true" else "false" else toString value}\n";
 in
 {
   covers = [

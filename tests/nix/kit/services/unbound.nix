@@ -1,12 +1,7 @@
 # nixos/modules/services/networking/unbound.nix: the settings as unbound.conf, `server` first, with what NixOS sets itself.
 { lib, ... }:
 let
-  scalar =
-    value:
-    if builtins.isBool value then
-      if value then "yes" else "no"
-    else
-      toString value;
+  scalar = value: if builtins.isBool value then if value then "yes" else "no" else toString value;
   lines =
     indent: name: value:
     if builtins.isList value then
@@ -40,11 +35,10 @@ in
       // unbound.settings.server;
     in
     lib.optionalAttrs (unbound.enable == true) {
-      "etc/unbound/unbound.conf" =
-        lib.concatMapStrings (line: line + "\n") (
-          [ "server:" ]
-          ++ lib.concatLists (lib.mapAttrsToList (lines "  ") server)
-          ++ lib.concatLists (lib.mapAttrsToList (lines "") (removeAttrs unbound.settings [ "server" ]))
-        );
+      "etc/unbound/unbound.conf" = lib.concatMapStrings (line: line + "\n") (
+        [ "server:" ]
+        ++ lib.concatLists (lib.mapAttrsToList (lines "  ") server)
+        ++ lib.concatLists (lib.mapAttrsToList (lines "") (removeAttrs unbound.settings [ "server" ]))
+      );
     };
 }
