@@ -162,10 +162,14 @@ fn mx(dir: &Path, ports: Ports) -> String {
          hostname = \"mx.{DOMAIN}\"\npostmaster = \"ana@{DOMAIN}\"\n\
          listen = [\"{smtp}\"]\n\
          metrics = \"{metrics}\"\n\n\
-         [spool]\npath = {spool}\n\n{public}\n{directory}\n{tls}",
+         [spool]\npath = {spool}\n\n\
+         # Senders are whom the operator invents: their domains' DNS is not asked.\n\
+         [filter.authentication]\nenabled = false\n\n\
+         [filter.connection.greylist]\npath = {greylist}\n\n{public}\n{directory}\n{tls}",
         smtp = ports.public("smtp"),
         metrics = ports.metrics("mx"),
         spool = quoted(&dir.join("spool")),
+        greylist = quoted(&dir.join("greylist.db")),
         public = public_tls(dir),
         directory = ask(dir, ports),
         tls = tls(dir, "mx"),
@@ -197,13 +201,16 @@ fn relay(dir: &Path, ports: Ports) -> String {
          control = {control}\nmetrics = \"{metrics}\"\n\n\
          [queue]\npath = {queue}\n\n\
          [signing]\nkeys = {keys}\n\n\
+         # Nobody's DNS is asked, and nothing leaves: the sink takes all.\n\
          [[delivery.routes]]\ndomains = [\"*\"]\nhosts = [\"{sink}\"]\n\n\
+         [delivery_tls]\ndane = false\nmta_sts = false\nstate = {state}\n\n\
          {public}\n{directory}\n{tls}",
         submission = ports.public("submission"),
         submissions = ports.public("submissions"),
         inside = ports.inner("relay-inside"),
         control = quoted(&dir.join("relay.sock")),
         queue = quoted(&dir.join("queue")),
+        state = quoted(&dir.join("tls")),
         keys = quoted(&dkim(dir)),
         metrics = ports.metrics("relay"),
         sink = ports.inner("sink"),
