@@ -9,6 +9,8 @@ use chasqui_mailstore::StoreConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::training::TrainingConfig;
+
 /// A storage node.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -31,6 +33,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// How long is waited for a peer.
     pub timeouts: TimeoutsConfig,
+    /// What a spam filter is told when users sort their Junk.
+    pub junk_training: TrainingConfig,
     /// Where the Prometheus page is served; loopback only. Default none.
     pub metrics: Option<ListenAddress>,
 }
@@ -48,6 +52,7 @@ impl Default for Config {
             store: StoreConfig::default(),
             limits: LimitsConfig::default(),
             timeouts: TimeoutsConfig::default(),
+            junk_training: TrainingConfig::default(),
             metrics: None,
         }
     }
@@ -170,6 +175,7 @@ impl Config {
                 "must be at most 1s: ownership may not be believed longer",
             );
         }
+        self.junk_training.check()?;
         let waits = [
             ("timeouts.lmtp_idle", timeouts.lmtp_idle),
             ("timeouts.data", timeouts.data),

@@ -29,8 +29,10 @@ mod over_quota;
 mod ownership;
 mod pop3;
 pub mod service;
+mod training;
 
 pub use config::Config;
 pub use metrics::{Metrics, Outcome};
 pub use node::{LogIn, LogInError, Node, Protocol};
 pub use service::StorageService;
+pub use training::TrainingConfig;

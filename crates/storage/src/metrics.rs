@@ -20,6 +20,8 @@ pub struct Metrics {
     retrieved_octets: Counter,
     retrieved: Counter,
     over_quota: Gauge,
+    training: Family<TrainingLabels, Counter>,
+    junk: Counter,
 }
 
 /// How a log-in or a delivery ended.
@@ -49,6 +51,12 @@ struct LogInLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DeliveryLabels {
     outcome: Outcome,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TrainingLabels {
+    kind: &'static str,
+    outcome: &'static str,
 }
 
 /// Counts a session as open until it is dropped.
@@ -86,6 +94,8 @@ impl Metrics {
             retrieved_octets: Counter::default(),
             retrieved: Counter::default(),
             over_quota: Gauge::default(),
+            training: Family::default(),
+            junk: Counter::default(),
         };
         registry.register("sessions", "Open sessions by service", metrics.sessions.clone());
         registry.register("log_ins", "Log-ins by service and outcome", metrics.log_ins.clone());
@@ -111,6 +121,12 @@ impl Metrics {
             metrics.retrieved_octets.clone(),
         );
         registry.register("accounts_over_quota", "Accounts reported as full", metrics.over_quota.clone());
+        registry.register(
+            "junk_training",
+            "Messages moved into Junk or out of it, by what came of learning them",
+            metrics.training.clone(),
+        );
+        registry.register("delivered_junk", "Recipients whose message went into Junk", metrics.junk.clone());
         metrics
     }
 
@@ -128,6 +144,14 @@ impl Metrics {
 
     pub(crate) fn delivery(&self, outcome: Outcome) {
         self.deliveries.get_or_create(&DeliveryLabels { outcome }).inc();
+    }
+
+    pub(crate) fn trained(&self, kind: &'static str, outcome: &'static str) {
+        self.training.get_or_create(&TrainingLabels { kind, outcome }).inc();
+    }
+
+    pub(crate) fn junk(&self, recipients: usize) {
+        self.junk.inc_by(recipients as u64);
     }
 
     pub(crate) fn delivered(&self, octets: u64, took: Duration) {

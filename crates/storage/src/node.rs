@@ -12,6 +12,7 @@ use crate::config::{LimitsConfig, TimeoutsConfig};
 use crate::metrics::{Metrics, Outcome};
 use crate::over_quota::OverQuota;
 use crate::ownership::{Ownership, Refused};
+use crate::training::{Training, TrainingConfig};
 
 /// The node: one in a process, shared by every session.
 pub struct Node {
@@ -25,6 +26,8 @@ pub struct Node {
     pub metrics: Metrics,
     pub(crate) ownership: Ownership,
     pub(crate) over_quota: OverQuota,
+    /// What takes lessons for a spam filter, if one is to learn.
+    pub(crate) training: Option<Arc<Training>>,
     settings: ArcSwap<Settings>,
 }
 
@@ -84,8 +87,10 @@ impl Node {
         directory: DirectoryClient,
         metrics: Metrics,
         settings: Settings,
+        training: &TrainingConfig,
     ) -> Arc<Self> {
         Arc::new(Self {
+            training: Training::new(training, &metrics).map(Arc::new),
             ownership: Ownership::default(),
             over_quota: OverQuota::default(),
             settings: ArcSwap::from_pointee(settings),

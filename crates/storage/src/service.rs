@@ -64,7 +64,8 @@ impl RoleService for StorageService {
             Store::open(&config.store).map_err(|error| StartError::value("store", error.to_string()))?;
         store.register(registry);
         let settings = Settings { limits: config.limits, timeouts: config.timeouts };
-        let node = Node::new(config.name, store, directory, Metrics::register(registry), settings);
+        let metrics = Metrics::register(registry);
+        let node = Node::new(config.name, store, directory, metrics, settings, &config.junk_training);
         Ok(Self { node, tls, endpoints, listeners: Mutex::new(Some(listeners)), gates })
     }
 
@@ -85,6 +86,9 @@ impl RoleService for StorageService {
         );
         self.accept(run, pop3, &self.gates.pop3, b"-ERR [SYS/TEMP] too many connections\r\n", pop3::serve);
         run.spawn(over_quota::run(Arc::clone(&self.node), run.clone()));
+        if let Some(training) = self.node.training.clone() {
+            run.spawn(training.work(self.node.store.clone(), run.clone()));
+        }
     }
 
     async fn reload(&self, config: Config) -> Result<(), StartError> {

@@ -1,7 +1,8 @@
 //! The folders that a new account finds: Sent, Drafts, Trash, Junk and Archive, subscribed, with their special use (RFC 6154).
 //!
 //! They are made when a program first asks for the folders of an account that has only INBOX, or for one of them by name; never at
-//! log-in, which must be fast, and never again once the account has any folder, so that who deletes one is not given it back.
+//! log-in, which must be fast, and never again once the account has any folder, so that who deletes one is not given it back. Only
+//! Junk is made again, when an exchanger delivers into it.
 
 use chasqui_mailstore::{Account, FolderInfo, FolderName, MailError, SpecialUse};
 
@@ -49,6 +50,25 @@ where
         Err(MailError::NoSuchFolder) if made_for(account, name).await => operation().await,
         result => result,
     }
+}
+
+/// The account's folder for unwanted mail: the one of that use, else the one of that name, else a new one.
+pub(crate) async fn junk(account: &Account) -> Result<FolderName, MailError> {
+    let find = |folders: Vec<FolderInfo>| {
+        let is_named = |folder: &&FolderInfo| folder.exists && folder.name.as_str() == "Junk";
+        let of_use = folders.iter().find(|folder| folder.special_use == Some(SpecialUse::Junk));
+        of_use.or_else(|| folders.iter().find(is_named)).map(|folder| folder.name.clone())
+    };
+    if let Some(name) = find(folders(account).await?) {
+        return Ok(name);
+    }
+    // The user has deleted it, and mail for it comes all the same.
+    let name = FolderName::parse("Junk").map_err(MailError::from)?;
+    match account.create(&name, Some(SpecialUse::Junk)).await {
+        Ok(()) | Err(MailError::FolderExists) => account.subscribe(&name, true).await?,
+        Err(error) => return Err(error),
+    }
+    Ok(name)
 }
 
 async fn make(account: &Account, folders: &[FolderInfo]) -> Result<bool, MailError> {

@@ -43,6 +43,7 @@ use chasqui_base::net::{Peer, Stream};
 use chasqui_base::tls::PeerRoles;
 
 use crate::node::Node;
+pub(crate) use defaults::junk;
 use session::Session;
 
 /// Serves one connection until it ends.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chasqui_base::net::Stream;
 use chasqui_base::{EmailAddress, Lifecycle};
 use chasqui_imap::{CAPABILITIES, Code, CommandReader, Event, Limits, LineEvent, Numbering, Reply, Tag};
-use chasqui_mailstore::{Account, MailError, Mailbox, Quota, Store};
+use chasqui_mailstore::{Account, FolderName, MailError, Mailbox, Quota, Store, Uid};
 use tokio::time::Instant;
 
 use super::refusal::{Outcome, Stop};
@@ -14,19 +14,29 @@ use super::report::report;
 use super::verb;
 use crate::connection::{close, send};
 use crate::node::{LogIn, Node, Settings};
+use crate::training::Training;
 
 /// Output is sent when it reaches this many octets.
 const FLUSH: usize = 64 << 10;
 
-/// Who hears that an account is full. A trait, so that a session runs without a directory in tests.
+/// Who hears that an account is full, and what users make of their Junk. A trait, so that a session runs without a directory in tests.
 pub(super) trait Refusals: Send + Sync {
     /// The store refused a message of this account.
     fn note_refusal(&self, account: &EmailAddress, error: &MailError);
+
+    /// What takes lessons for a spam filter, if one is to learn.
+    fn training(&self) -> Option<&Training> {
+        None
+    }
 }
 
 impl Refusals for Node {
     fn note_refusal(&self, account: &EmailAddress, error: &MailError) {
         Node::note_refusal(self, account, error);
+    }
+
+    fn training(&self) -> Option<&Training> {
+        self.training.as_deref()
     }
 }
 
@@ -151,6 +161,13 @@ impl Session {
     /// Tells the node of a refused message.
     pub(super) fn note(&self, error: &MailError) {
         self.refusals.note_refusal(&self.log_in.address, error);
+    }
+
+    /// Messages came into `to`, from the selected mailbox or, with `from_outside`, from the client: a spam filter may learn from it.
+    pub(super) async fn sorted(&self, from_outside: bool, to: &FolderName, uids: &[Uid]) {
+        let Some(training) = self.refusals.training() else { return };
+        let from = self.selected.as_ref().filter(|_| !from_outside).map(Mailbox::name);
+        training.moved(&self.log_in.account, from, to, uids).await;
     }
 
     /// Ends a command: what changed, then the tagged reply.

@@ -1,28 +1,35 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use chasqui_base::DeliveryId;
+use chasqui_base::{DeliveryId, EmailAddress};
 use chasqui_mailstore::{Delivery, FolderName, Incoming, MailError};
 use chasqui_smtp::Reply;
 
 use super::transaction::Owned;
+use crate::imap::junk;
 use crate::metrics::Outcome;
 use crate::node::Node;
 
-/// Stores one message for all its recipients: the replies, in their order. A 250 among them is on disk.
-pub(super) async fn all(node: &Arc<Node>, id: DeliveryId, message: Incoming, to: Vec<Owned>) -> Vec<Reply> {
+/// Stores one message for all its recipients, in their INBOX or, with `junk`, in the folder of that use: the replies, in their
+/// order. A 250 among them is on disk.
+pub(super) async fn all(
+    node: &Arc<Node>,
+    id: DeliveryId,
+    message: Incoming,
+    to: Vec<Owned>,
+    junk: bool,
+) -> Vec<Reply> {
     let (began, octets) = (Instant::now(), message.len());
     let received = SystemTime::now();
-    let deliveries = to
-        .iter()
-        .map(|owned| Delivery {
-            account: owned.account.clone(),
-            folder: FolderName::inbox(),
-            id,
-            quota: owned.quota,
-            received,
-        })
-        .collect();
+    let mut deliveries = Vec::with_capacity(to.len());
+    for owned in &to {
+        let folder = if junk { junk_folder(node, id, &owned.account).await } else { FolderName::inbox() };
+        let (account, quota) = (owned.account.clone(), owned.quota);
+        deliveries.push(Delivery { account, folder, id, quota, received });
+    }
+    if junk {
+        node.metrics.junk(to.len());
+    }
     let results = node.store.deliver(message, deliveries).await;
     node.metrics.delivered(octets, began.elapsed());
     let mut results = results.into_iter();
@@ -45,6 +52,14 @@ pub(super) async fn all(node: &Arc<Node>, id: DeliveryId, message: Incoming, to:
             None => refusal(node, &MailError::Busy),
         })
         .collect()
+}
+
+/// Where an account's unwanted mail goes: into INBOX when there is no other way, since it must not be lost.
+async fn junk_folder(node: &Arc<Node>, id: DeliveryId, account: &EmailAddress) -> FolderName {
+    junk(&node.store.account(account)).await.unwrap_or_else(|error| {
+        tracing::warn!(delivery = %id, %account, %error, "no Junk, stored in INBOX");
+        FolderName::inbox()
+    })
 }
 
 /// The reply for a message that was not stored. All of them are temporary: nothing about the message is wrong.

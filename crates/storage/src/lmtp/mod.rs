@@ -54,6 +54,9 @@ fn profile(name: &str, limits: &LimitsConfig) -> Profile {
             ..Limits::default()
         },
         delivery_id: true,
+        // RFC 3030: what a relay takes in binary is stored as it is.
+        binary_mime: true,
+        junk: true,
         // What an exchanger took over is stored as it is: refusing it here would only make a bounce.
         bare_octets: BareOctets::Accept,
         // TLS is implicit on this port.

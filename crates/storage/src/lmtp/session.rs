@@ -135,6 +135,8 @@ async fn answer(
         },
         Event::Dropped(_) => *open = None,
         // TLS is implicit here, AUTH is not offered, and `Close` ended the loop: none of them comes.
-        Event::StartTls { .. } | Event::Authenticate { .. } | Event::AuthResponse(_) | Event::Close => session.reply(&replies::NOT_IMPLEMENTED),
+        Event::StartTls { .. } | Event::Authenticate { .. } | Event::AuthResponse(_) | Event::Close => {
+            session.reply(&replies::NOT_IMPLEMENTED)
+        }
     }
 }

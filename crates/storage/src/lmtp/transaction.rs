@@ -15,6 +15,8 @@ pub(super) struct Transaction {
     pub(super) id: DeliveryId,
     pub(super) recipients: Vec<Owned>,
     reverse_path: String,
+    /// The exchanger says that it is unwanted (XJUNK).
+    junk: bool,
     message: Option<Incoming>,
     /// Why the message cannot be kept; told at its end.
     failure: Option<MailError>,
@@ -34,6 +36,7 @@ impl Transaction {
         Self {
             id: mail.delivery_id.unwrap_or_else(DeliveryId::generate),
             reverse_path: mail.reverse_path.as_str().to_owned(),
+            junk: mail.junk,
             recipients: Vec::new(),
             message: None,
             failure: None,
@@ -96,7 +99,7 @@ impl Transaction {
     /// Stores the message and gives one reply for each recipient, in their order (RFC 2033 §4.2).
     pub(super) async fn deliver(self, node: &Arc<Node>) -> Vec<Reply> {
         match self.message {
-            Some(message) => deliver::all(node, self.id, message, self.recipients).await,
+            Some(message) => deliver::all(node, self.id, message, self.recipients, self.junk).await,
             None => {
                 let failure = self.failure.unwrap_or(MailError::Busy);
                 self.recipients.iter().map(|_| deliver::refusal(node, &failure)).collect()

@@ -60,12 +60,7 @@ async fn shutting_down(connection: &mut Connection) -> io::Result<Option<Maildro
 }
 
 /// Opens the maildrop and answers `+OK`, or answers `-ERR`.
-async fn log_in(
-    claim: Claim,
-    out: &mut Vec<u8>,
-    roles: PeerRoles,
-    node: &Arc<Node>,
-) -> Option<Maildrop> {
+async fn log_in(claim: Claim, out: &mut Vec<u8>, roles: PeerRoles, node: &Arc<Node>) -> Option<Maildrop> {
     let Claim::External { authorize } = claim else {
         reply::err_code(out, ResponseCode::Auth, "passwords are not taken here");
         return None;

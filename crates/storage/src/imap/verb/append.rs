@@ -30,6 +30,7 @@ async fn append(session: &mut Session, mailbox: &MailboxName, first: AppendMessa
     defaults::made_for(session.account(), &target).await;
     match session.account().append(&target, messages, session.quota()).await {
         Ok(appended) => {
+            session.sorted(true, &target, &appended.uids).await;
             let uids = appended.uids.iter().map(|uid| uid.get()).collect();
             Ok(Reply::ok("APPEND completed")
                 .with(Code::AppendUid { uid_validity: appended.uid_validity, uids }))

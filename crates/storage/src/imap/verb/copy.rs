@@ -22,7 +22,10 @@ pub(super) async fn copy(
     let mailbox = session.mailbox()?;
     match defaults::or_made(&account, &folder, || mailbox.copy(&uids, &folder, quota)).await {
         Ok(copied) if copied.pairs.is_empty() => Ok(Reply::ok("COPY completed: no such messages")),
-        Ok(copied) => Ok(Reply::ok("COPY completed").with(code(&copied))),
+        Ok(copied) => {
+            session.sorted(false, &folder, &arrived(&copied)).await;
+            Ok(Reply::ok("COPY completed").with(code(&copied)))
+        }
         Err(error) => {
             session.note(&error);
             Err(target_refused(&error).into())
@@ -53,6 +56,7 @@ pub(super) async fn move_to(
     if !moved.pairs.is_empty() {
         // RFC 6851 §4.3: COPYUID comes untagged, before the EXPUNGE responses, which the end of the command tells.
         Reply::ok("Moved").with(code(&moved)).untagged(&mut session.out);
+        session.sorted(false, &folder, &arrived(&moved)).await;
     }
     Ok(Reply::ok("MOVE completed"))
 }
@@ -61,6 +65,10 @@ fn named(session: &mut Session, by: Numbering, set: &SequenceSet) -> Result<Vec<
     session.refresh(by)?;
     let messages = numbers::messages(session.mailbox()?, by, set)?;
     Ok(messages.into_iter().map(|(_, uid)| uid).collect())
+}
+
+fn arrived(copied: &Copied) -> Vec<Uid> {
+    copied.pairs.iter().map(|(_, to)| *to).collect()
 }
 
 fn code(copied: &Copied) -> Code {
