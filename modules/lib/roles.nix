@@ -106,6 +106,11 @@ in
       submission = offered 587;
       submissions = offered 465;
       inside = [ (here site host 1587) ];
+      # To whom it hands its queue when it is drained, those nearby first.
+      queue.peers = map (other: named site other 1587) (
+        model.peers site host "relay"
+        ++ builtins.filter (other: model.datacenterOf site other != dc) (model.hostsWith site "relay")
+      );
       signing.keys = model.secret site host "dkim";
       delivery = {
         own_names = base.unique (

@@ -2,6 +2,7 @@
 {
   config,
   lib,
+  pkgs,
   ...
 }:
 let
@@ -24,6 +25,7 @@ in
   imports = [
     ./resolver.nix
     ../services/mx.nix
+    ../services/storage.nix
   ];
 
   options.chasqui.filters = {
@@ -80,13 +82,24 @@ in
           report_safe 0
           dns_available yes
           dns_server [127.0.0.1]:${toString config.chasqui.resolver.port}
-          # What users move into Junk and out of it is learnt, for each of them.
           use_bayes 1
           bayes_auto_learn 1
           ${cfg.spamassassin.config}
         '';
       };
       services.chasqui.mx.settings.filter.content.spamassassin.address = lib.mkDefault "127.0.0.1:783";
+      # Where the mailboxes are on the same host, what users move into Junk and out of it is learnt. Elsewhere spamd cannot be reached.
+      services.chasqui.storage.settings.junk_training = lib.mkIf config.services.chasqui.storage.enable (
+        lib.mapAttrs (_: lib.mkDefault) (
+          lib.genAttrs [ "spam" "ham" ] (kind: [
+            (lib.getExe' pkgs.spamassassin "spamc")
+            "-L"
+            kind
+            "-u"
+            "{user}"
+          ])
+        )
+      );
     })
   ];
 }

@@ -48,6 +48,18 @@
       summary = "A fifth of what {{ $labels.host }} sends is refused by other sites: look for spam in the queue, and for its address on block lists.";
     }
     {
+      name = "ChasquiDkimOld";
+      expr = "0 < chasqui_dkim_active_timestamp_seconds < time() - 200 * 86400";
+      for = "1d";
+      summary = "The key that signs mail of {{ $labels.domain }} is older than half a year: `chasqui dkim rotate {{ $labels.domain }}`, publish what it prints, and copy the folder to every relay.";
+    }
+    {
+      name = "ChasquiDkimMissing";
+      expr = "chasqui_dkim_active_timestamp_seconds == 0";
+      for = "1d";
+      summary = "Nothing signs mail of {{ $labels.domain }} on {{ $labels.host }}: `chasqui dkim rotate {{ $labels.domain }}`, or copy the folder of keys from another relay.";
+    }
+    {
       name = "ChasquiRelayBlind";
       expr = ''sum by (host) (rate(chasqui_dns_look_ups_total{job="relay",outcome=~"timeout|temporary"}[10m])) > 0.5 * sum by (host) (rate(chasqui_dns_look_ups_total{job="relay"}[10m]))'';
       for = "15m";

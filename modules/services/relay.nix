@@ -17,6 +17,16 @@ let
   user = "chasqui-relay";
   queue = cfg.settings.queue.path;
   keys = cfg.settings.signing.keys;
+  domains = if site == null then [ ] else lib.attrNames site.domains;
+  age = pkgs.writeShellApplication {
+    name = "chasqui-dkim-age";
+    runtimeInputs = [
+      cfg.package
+      pkgs.coreutils
+      pkgs.jq
+    ];
+    text = builtins.readFile ./relay/dkim-age.sh;
+  };
   users = [
     "submission"
     "submissions"
@@ -34,13 +44,12 @@ let
       {
         role = "relay";
         title = "the relay";
-        derived = {
+        derived = lib.recursiveUpdate {
           metrics = "127.0.0.1:${toString (import ./relay.metrics.nix).port}";
           control = "/run/chasqui/relay.sock";
           queue.path = "${folder}/queue";
           delivery_tls.state = "${folder}/tls";
-        }
-        // lib.optionalAttrs (site != null) (chasquiLib.roles.relay site config.chasqui.host);
+        } (lib.optionalAttrs (site != null) (chasquiLib.roles.relay site config.chasqui.host));
         reloadable = [
           "delivery"
           "delivery_tls"
@@ -95,9 +104,38 @@ let
               };
             };
           };
-          chasqui.renewals.${user} = lib.mkIf (keys != null && site != null) (
-            map (domain: "${keys}/${domain}/selectors.json") (lib.attrNames site.domains)
+          chasqui.renewals.${user} = lib.mkIf (keys != null) (
+            map (domain: "${keys}/${domain}/selectors.json") domains
           );
+          systemd.timers.chasqui-dkim-age = lib.mkIf (keys != null && domains != [ ]) {
+            description = "Look how old the keys of signatures are";
+            wantedBy = [ "timers.target" ];
+            timerConfig = {
+              OnCalendar = "hourly";
+              RandomizedDelaySec = "10min";
+            };
+          };
+          systemd.services.chasqui-dkim-age = lib.mkIf (keys != null && domains != [ ]) {
+            description = "Look how old the keys of signatures are";
+            serviceConfig = {
+              Type = "oneshot";
+              ExecStart = "${lib.getExe age} ${keys} /var/lib/chasqui-metrics ${lib.concatStringsSep " " domains}";
+              ReadWritePaths = [ "-/var/lib/chasqui-metrics" ];
+              # The keys are the role's.
+              CapabilityBoundingSet = "CAP_DAC_READ_SEARCH";
+              NoNewPrivileges = true;
+              PrivateDevices = true;
+              PrivateNetwork = true;
+              PrivateTmp = true;
+              ProtectHome = true;
+              ProtectSystem = "strict";
+              SystemCallErrorNumber = "EPERM";
+              SystemCallFilter = [
+                "@system-service"
+                "~@privileged"
+              ];
+            };
+          };
           chasqui.openings.relay = {
             tcp = role.openPorts users;
             from = [

@@ -5,13 +5,14 @@ import socket
 
 # What the demo listens on, relative to its port base.
 SMTP, POP3, IMAP, IMAPS, POP3S = 25, 110, 143, 993, 995
+SUBMISSION, SUBMISSIONS, RELAY_INSIDE, SINK = 587, 465, 1587, 2525
 DIRECTORY1, DIRECTORY2 = 1701, 1702
 STORAGE_LMTP, STORAGE_IMAP, STORAGE_POP3 = 1024, 1143, 1110
 NODE2 = 1000  # what the second storage node adds
-METRICS = {"directory1": 9101, "directory2": 9102, "storage1": 9103, "storage2": 9104, "mx": 9105, "proxy": 9106}
+METRICS = {"directory1": 9101, "directory2": 9102, "storage1": 9103, "storage2": 9104, "mx": 9105, "proxy": 9106, "relay": 9107}
 
 ALL = [
-    SMTP, POP3, IMAP, IMAPS, POP3S, DIRECTORY1, DIRECTORY2,
+    SMTP, POP3, IMAP, IMAPS, POP3S, SUBMISSION, SUBMISSIONS, RELAY_INSIDE, SINK, DIRECTORY1, DIRECTORY2,
     *(port + node for port in (STORAGE_LMTP, STORAGE_IMAP, STORAGE_POP3) for node in (0, NODE2)),
     *METRICS.values(),
 ]
@@ -23,7 +24,7 @@ def free_base():
         base = random.randrange(10_000, 23_000)
         if all(_free(base + port) for port in ALL):
             return base
-    raise RuntimeError("no 25 free ports found")
+    raise RuntimeError("no free ports found")
 
 
 def free_port():
