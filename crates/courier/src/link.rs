@@ -1,4 +1,4 @@
-//! One LMTP connection to a storage node: mutual TLS, or plain on the same host (E19).
+//! One connection to another role of the site: LMTP to a storage node, SMTP to a relay. Mutual TLS, or plain on the same host (E19).
 
 use crate::content::{Content, in_time};
 use chasqui_base::{
@@ -80,16 +80,21 @@ pub struct Dial<'a> {
 }
 
 impl Link {
-    /// Connects, and greets and is greeted.
+    /// Connects to a storage node, and greets and is greeted.
     pub async fn connect(dial: Dial<'_>) -> Result<Self, LinkError> {
+        Self::open(dial, Protocol::Lmtp, Role::Storage).await
+    }
+
+    /// Connects to a role that speaks `protocol`, and greets and is greeted.
+    pub async fn open(dial: Dial<'_>, protocol: Protocol, role: Role) -> Result<Self, LinkError> {
         let connecting = async {
             let mut stream = dial.endpoint.connect(dial.timeout).await?;
             match dial.tls {
-                Some(tls) => stream = tls.connect(stream, dial.endpoint.host(), Role::Storage).await?,
+                Some(tls) => stream = tls.connect(stream, dial.endpoint.host(), role).await?,
                 None if dial.endpoint.is_local() => {}
                 None => return Err(LinkError::NeedsTls(dial.endpoint.clone())),
             }
-            let client = ClientSession::new(Protocol::Lmtp, dial.hostname, ClientLimits::default());
+            let client = ClientSession::new(protocol, dial.hostname, ClientLimits::default());
             let mut link = Self { stream, client, input: Vec::new(), used: Instant::now() };
             while !link.client.is_ready() {
                 link.next(dial.timeout).await?;
@@ -114,8 +119,17 @@ impl Link {
             self.client.capabilities().recipients.map_or(RECIPIENTS, |n| n as usize).clamp(1, RECIPIENTS);
         let mut replies = Vec::with_capacity(accounts.len());
         for batch in accounts.chunks(most) {
-            let result = self.transact(envelope, batch, content, deadline).await;
-            replies.append(&mut self.client.results());
+            let recipients: Vec<&str> = batch.iter().map(|account| account.as_str()).collect();
+            let begin = WireEnvelope {
+                // An ASCII alias may stand for an account that is not.
+                smtputf8: envelope.smtputf8 || recipients.iter().any(|account| !account.is_ascii()),
+                body: envelope.body,
+                junk: envelope.junk,
+                delivery_id: Some(envelope.id),
+                ..WireEnvelope::new(&envelope.reverse_path, &recipients, content.len())
+            };
+            let (mut some, result) = self.send(&begin, content, deadline).await;
+            replies.append(&mut some);
             if result.is_err() {
                 replies.resize(accounts.len(), None);
                 return (replies, result);
@@ -127,25 +141,29 @@ impl Link {
         (replies, Ok(()))
     }
 
-    async fn transact(
+    /// Sends one message in one transaction. For each recipient the final reply, or none where the connection failed before it
+    /// came; then the error says why, and the connection must be dropped. More than some hundred recipients belong into several
+    /// transactions: the replies to pipelined RCPTs must fit into the socket's buffers while the text is still being written.
+    pub async fn send<R: AsRef<str>>(
         &mut self,
-        envelope: &Envelope,
-        accounts: &[&EmailAddress],
+        begin: &WireEnvelope<'_, R>,
+        content: &Content,
+        deadline: Duration,
+    ) -> (Vec<Option<Reply>>, Result<(), LinkError>) {
+        let result = self.transact(begin, content, deadline).await;
+        self.used = Instant::now();
+        (self.client.results(), result)
+    }
+
+    async fn transact<R: AsRef<str>>(
+        &mut self,
+        begin: &WireEnvelope<'_, R>,
         content: &Content,
         deadline: Duration,
     ) -> Result<(), LinkError> {
         let size = content.len();
-        let mut out = Vec::with_capacity(256 + 64 * accounts.len() + size.min(ONE_WRITE) as usize);
-        let recipients: Vec<&str> = accounts.iter().map(|account| account.as_str()).collect();
-        let begin = WireEnvelope {
-            // An ASCII alias may stand for an account that is not.
-            smtputf8: envelope.smtputf8 || recipients.iter().any(|account| !account.is_ascii()),
-            body: envelope.body,
-            junk: envelope.junk,
-            delivery_id: Some(envelope.id),
-            ..WireEnvelope::new(&envelope.reverse_path, &recipients, size)
-        };
-        self.client.begin(&begin, &mut out)?;
+        let mut out = Vec::with_capacity(256 + 64 * begin.recipients.len() + size.min(ONE_WRITE) as usize);
+        self.client.begin(begin, &mut out)?;
         match content {
             Content::Memory(text) if size <= ONE_WRITE => {
                 out.extend_from_slice(text);

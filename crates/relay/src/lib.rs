@@ -19,7 +19,9 @@
 
 pub mod carrier;
 pub mod config;
+pub mod control;
 pub mod delivery;
+pub mod drain;
 pub mod fate;
 pub mod inside;
 pub mod message;

@@ -124,7 +124,9 @@ impl Metrics {
 
     /// The numbers of this moment.
     pub(crate) fn totals(&self, totals: &Totals, oldest: Option<u64>) {
-        let set = |gauge: &Gauge, value: usize| drop(gauge.set(i64::try_from(value).unwrap_or(i64::MAX)));
+        let set = |gauge: &Gauge, value: usize| {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        };
         set(&self.messages, totals.messages);
         self.octets.set(i64::try_from(totals.octets).unwrap_or(i64::MAX));
         set(&self.destinations, totals.destinations);

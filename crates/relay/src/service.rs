@@ -2,7 +2,9 @@
 
 use crate::{
     config::Config,
+    control::Control,
     delivery::Delivery,
+    drain::Drain,
     inside,
     queue::Queue,
     sign::Signer,
@@ -40,8 +42,11 @@ pub struct RelayService {
     gate: Arc<Gate>,
     proxy_networks: Vec<IpNetwork>,
     endpoints: Vec<(&'static str, String)>,
+    drain: Arc<Drain>,
     /// Until the role starts.
     idle: Mutex<Vec<Door>>,
+    /// Until the role starts.
+    control: Mutex<Option<Control>>,
 }
 
 /// A listener, and who comes through it.
@@ -103,6 +108,8 @@ impl RoleService for RelayService {
         let shared = Arc::new(Shared::open(&config, parts, registry)?);
         directory.register(registry);
         resolver.register(registry);
+        let drain = Drain::new(&config, Arc::clone(&queue), role_tls.clone());
+        let control = Control::bind(&config.control, Arc::clone(&queue), Arc::clone(&drain))?;
         Ok(Self {
             gate: Gate::new(submission::accept_limits(&config)),
             endpoints: doors
@@ -111,6 +118,8 @@ impl RoleService for RelayService {
                 .collect(),
             proxy_networks: config.proxy_networks,
             idle: Mutex::new(doors),
+            drain,
+            control: Mutex::new(Some(control)),
             shared,
             queue,
             delivery,
@@ -130,6 +139,10 @@ impl RoleService for RelayService {
         run.spawn(Arc::clone(&self.queue).work(Arc::clone(&self.delivery), run.clone()));
         run.spawn(Arc::clone(&self.shared).work(run.clone()));
         self.policies.start(run);
+        run.spawn(Arc::clone(&self.drain).work(run.clone()));
+        if let Some(control) = self.control.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            run.spawn(control.serve(run.clone()));
+        }
         let inside = Gate::new(INSIDE);
         for Door { listener, who } in
             std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner))
@@ -176,6 +189,7 @@ impl RoleService for RelayService {
             tls.reload(files)?;
         }
         self.gate.set_limits(submission::accept_limits(&config));
+        self.drain.reload(&config);
         self.queue.reload(&config.queue, &config.notices, &config.hostname);
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Settings of the queue.
 
-use chasqui_base::{ByteSize, Span};
+use chasqui_base::{ByteSize, Span, net::Endpoint};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -11,6 +11,8 @@ use std::path::PathBuf;
 pub struct Queue {
     /// Its folder, on a file system of this host that is not shared. Default `/var/lib/chasqui/relay/queue`.
     pub path: PathBuf,
+    /// Inside ports of the site's other relays, to whom `chasqui queue drain` hands the queue over: `["relay2.example.org:1587"]`. Default none.
+    pub peers: Vec<Endpoint>,
     /// Messages that it holds at most; beyond them senders are told to come back later. Each takes up to 300 octets of memory. Default 1000000.
     pub entries: usize,
     /// Free space that stays on its file system; with less, senders are told to come back later. Default 512MB.
@@ -36,6 +38,7 @@ impl Default for Queue {
     fn default() -> Self {
         Self {
             path: "/var/lib/chasqui/relay/queue".into(),
+            peers: Vec::new(),
             entries: 1_000_000,
             free_space: ByteSize(512_000_000),
             jobs: 500,

@@ -104,6 +104,14 @@ impl Action {
     }
 }
 
+/// The header of a message, cut where it is very long.
+///
+/// # Errors
+/// When the message cannot be read.
+pub async fn header_of(content: &Content) -> io::Result<Vec<u8>> {
+    parts::header(content).await
+}
+
 /// Writes the notice.
 ///
 /// # Errors

@@ -6,7 +6,7 @@
 //! - `open`: a message that is being worked on.
 //! - `load`: from files to the index, when the relay starts.
 //! - `work`, `settle`: jobs, and what becomes of their recipients.
-//! - `operate`: what an operator does to it.
+//! - `operate`, `take`: what an operator does to it; messages on their way to another relay.
 //!
 //! # What a crash leaves
 //!
@@ -23,12 +23,16 @@ mod folder;
 pub mod index;
 mod load;
 mod open;
+mod operate;
 mod record;
 mod settle;
 mod syncer;
+mod take;
 mod work;
 
 pub use open::original;
+pub use operate::{Change, Found, Selection};
+pub use take::{TakeAll, Taken};
 
 use crate::{
     config,

@@ -44,8 +44,6 @@ pub struct State {
     pub delay_said: bool,
     /// A recipient has failed whose sender cannot be told.
     pub untold: bool,
-    /// An operator wants it to fail.
-    pub doomed: bool,
 }
 
 /// A recipient that does not have the message.
@@ -115,7 +113,6 @@ impl State {
             held: false,
             delay_said: false,
             untold: false,
-            doomed: false,
         }
     }
 

@@ -10,7 +10,6 @@ use crate::{
     carrier::Carrier,
     fate::{Fate, Trouble, Whose},
     message::Job,
-    metrics::Largest,
 };
 use chasqui_base::{DeliveryId, Lifecycle};
 use chasqui_courier::blocking;
@@ -140,7 +139,10 @@ impl Queue {
         let open = self.opened().by_number.get(&number).cloned();
         match open {
             Some(open) => Some(open),
-            None => self.read_message(number, id, false).await,
+            None => {
+                let verify = self.index().is_unverified(number);
+                self.read_message(number, id, verify).await
+            }
         }
     }
 
@@ -249,29 +251,9 @@ impl Queue {
     async fn count(self: Arc<Self>) {
         let mut round = 0_u64;
         loop {
-            let mut oldest = None;
-            let mut from = 0;
-            loop {
-                let (first, end) = self.oldest_of(from);
-                oldest = oldest.into_iter().chain(first).min();
-                from += PIECE;
-                if from >= end {
-                    break;
-                }
-                tokio::task::yield_now().await;
-            }
-            let mut largest = Largest::default();
-            let mut next = Some(0);
-            while let Some(from) = next {
-                let (piece, behind) = self.index().standings(from, PIECE);
-                largest.add(piece);
-                next = behind;
-                tokio::task::yield_now().await;
-            }
-            let totals = self.index().totals();
-            let now = self.clock.seconds();
-            self.metrics.totals(&totals, oldest.map(|received| now.saturating_sub(received)));
-            self.metrics.largest(&largest.into_inner());
+            let (oldest, largest) = self.survey().await;
+            self.metrics.totals(&self.index().totals(), oldest);
+            self.metrics.largest(&largest);
             if round.is_multiple_of(360) {
                 let (folder, age) = (Arc::clone(&self.folder), self.settings.load().queue.keep_failed.get());
                 match blocking(move || folder.prune_failed(age)).await {
@@ -286,7 +268,7 @@ impl Queue {
     }
 
     /// When the oldest of a piece of the numbers was received, and where numbers end.
-    fn oldest_of(&self, from: u32) -> (Option<u64>, u32) {
+    pub(super) fn oldest_of(&self, from: u32) -> (Option<u64>, u32) {
         let index = self.index();
         let end = index.end();
         let piece = (from..end.min(from.saturating_add(PIECE))).filter_map(|number| index.message(number));

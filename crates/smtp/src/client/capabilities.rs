@@ -33,6 +33,8 @@ pub struct Capabilities {
     pub require_tls: bool,
     /// MT-PRIORITY (RFC 6710).
     pub priority: bool,
+    /// FUTURERELEASE (RFC 4865).
+    pub future_release: bool,
     /// XDELIVERYID.
     pub delivery_id: bool,
     /// XJUNK.
@@ -66,6 +68,7 @@ impl Capabilities {
                 "DSN" => found.dsn = true,
                 "REQUIRETLS" => found.require_tls = true,
                 "MT-PRIORITY" => found.priority = true,
+                "FUTURERELEASE" => found.future_release = true,
                 "XDELIVERYID" => found.delivery_id = true,
                 "XJUNK" => found.junk = true,
                 "XQUEUED" => found.queued = true,

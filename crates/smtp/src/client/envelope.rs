@@ -28,6 +28,8 @@ pub struct Envelope<'a, R> {
     pub require_tls: bool,
     /// Sent when the server offers MT-PRIORITY.
     pub priority: Option<i8>,
+    /// Seconds for which the server is to keep the message before it delivers it; sent when it offers FUTURERELEASE (RFC 4865).
+    pub hold_for: Option<u64>,
     /// Sent when the server offers XDELIVERYID.
     pub delivery_id: Option<DeliveryId>,
     /// Sent when the server offers XJUNK.
@@ -53,6 +55,7 @@ impl<'a, R> Envelope<'a, R> {
             envelope_id: None,
             require_tls: false,
             priority: None,
+            hold_for: None,
             delivery_id: None,
             junk: false,
             queued: None,
@@ -98,6 +101,9 @@ impl<'a, R> Envelope<'a, R> {
         }
         if let Some(priority) = self.priority.filter(|_| offered.priority) {
             let _ = write!(out, " MT-PRIORITY={priority}");
+        }
+        if let Some(seconds) = self.hold_for.filter(|_| offered.future_release) {
+            let _ = write!(out, " HOLDFOR={seconds}");
         }
         if let Some(id) = self.delivery_id.filter(|_| offered.delivery_id) {
             let _ = write!(out, " XDELIVERYID={id}");

@@ -557,6 +557,11 @@ impl Index {
         }
     }
 
+    /// Whether its text was not compared with its seal since the start.
+    pub fn is_unverified(&self, message: u32) -> bool {
+        self.message(message).is_some_and(|entry| entry.flags & UNVERIFIED != 0)
+    }
+
     /// Its text is the one that was sealed.
     pub fn set_verified(&mut self, message: u32) {
         if let Some(entry) = self.messages.get_mut(message) {
