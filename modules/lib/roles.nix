@@ -86,6 +86,19 @@ in
         if published site host "mx" == [ ] then [ 25 ] else publishedPorts site host "mx"
       );
       inherit dns;
+      # The site's own hosts, alerts among them, need no DNS to be believed.
+      filter.connection.trusted_networks = [
+        "127.0.0.0/8"
+        "::1/128"
+      ]
+      ++ base.unique (
+        concatMap
+          (kind: concatMap (network: site.networks.${network}.prefixes) (model.networksOfKind site kind))
+          [
+            "service"
+            "management"
+          ]
+      );
       directory = directory site host;
       tls = tls site host;
       public_tls = publicTls site host;

@@ -22,12 +22,11 @@ let
       {
         role = "mx";
         title = "the mail exchanger";
-        derived = {
+        derived = lib.recursiveUpdate {
           metrics = "127.0.0.1:${toString (import ./mx.metrics.nix).port}";
           spool.path = "${folder}/spool";
           filter.connection.greylist.path = "${folder}/greylist.db";
-        }
-        // lib.optionalAttrs (site != null) (chasquiLib.roles.mx site config.chasqui.host);
+        } (lib.optionalAttrs (site != null) (chasquiLib.roles.mx site config.chasqui.host));
         reloadable = [
           "filter"
           "hostname"
