@@ -36,6 +36,15 @@ impl Dane {
         self.names.first().map_or("", String::as_str)
     }
 
+    /// Its records as they stand in a zone, for reports.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let line = |record: &Tlsa| {
+            let data: String = record.data.iter().map(|octet| format!("{octet:02x}")).collect();
+            format!("{} {} {} {data}", record.usage, record.selector, record.matching)
+        };
+        self.records.iter().map(line).collect()
+    }
+
     /// Whether the records vouch for the chain. One that does is enough (RFC 6698 §2.1).
     pub(super) fn verify(
         &self,

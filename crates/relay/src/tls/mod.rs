@@ -24,6 +24,7 @@ mod dane;
 mod handshake;
 mod host;
 mod metrics;
+pub mod report;
 mod requirement;
 mod sts;
 mod web;
@@ -37,6 +38,7 @@ pub use sts::{Mode, Policy, PolicyError};
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use chasqui_base::net::Stream;
 use chasqui_base::{Lifecycle, StartError};
@@ -45,6 +47,7 @@ use prometheus_client::registry::Registry;
 
 use self::handshake::Handshakes;
 use self::metrics::Metrics;
+use self::report::{ReportMailer, Reports, Sender};
 use self::sts::{Found, Policies};
 use self::web::Web;
 
@@ -55,6 +58,9 @@ pub struct TlsPolicies {
     resolver: Resolver,
     handshakes: Handshakes,
     sts: Arc<Policies>,
+    web: Web,
+    /// None: reports are off.
+    reports: Option<Arc<Reports>>,
     metrics: Metrics,
 }
 
@@ -92,8 +98,12 @@ impl TlsPolicies {
         let metrics = Metrics::register(registry);
         let handshakes = Handshakes::new(config.extra_ca.as_deref(), config.handshake.get())?;
         let web = Web::new(config, resolver.clone(), &handshakes)?;
-        let sts = Arc::new(Policies::open(config, resolver.clone(), web, metrics.clone())?);
-        Ok(Self { config: Arc::new(config.clone()), resolver, handshakes, sts, metrics })
+        let sts = Arc::new(Policies::open(config, resolver.clone(), web.clone(), metrics.clone())?);
+        let reports = match config.reports.enabled {
+            true => Some(Arc::new(Reports::open(config, metrics.clone())?)),
+            false => None,
+        };
+        Ok(Self { config: Arc::new(config.clone()), resolver, handshakes, sts, web, reports, metrics })
     }
 
     /// Begins to keep MTA-STS policies fresh.
@@ -101,6 +111,24 @@ impl TlsPolicies {
         if self.config.mta_sts {
             run.spawn(Arc::clone(&self.sts).refresh(run.clone()));
         }
+    }
+
+    /// Begins to send TLS reports, if they are configured. `hostname`: under which they are submitted.
+    pub fn start_reports(&self, hostname: &str, mailer: Arc<dyn ReportMailer>, run: &Lifecycle) {
+        let Some(reports) = &self.reports else { return };
+        run.spawn(Arc::clone(reports).run(self.sender(hostname, mailer), run.clone()));
+    }
+
+    /// Sends the TLS reports that are due at this time. For tests; the role does so by itself.
+    #[doc(hidden)]
+    pub async fn send_reports(&self, hostname: &str, mailer: Arc<dyn ReportMailer>, now: SystemTime) {
+        let Some(reports) = &self.reports else { return };
+        reports.snapshot().await;
+        reports.send_due(&self.sender(hostname, mailer), now, &Lifecycle::new()).await;
+    }
+
+    fn sender(&self, hostname: &str, mailer: Arc<dyn ReportMailer>) -> Sender {
+        Sender::new(&self.config.reports, hostname, self.resolver.clone(), self.web.clone(), mailer)
     }
 
     /// What the domain demands. From memory, or with a look-up in DNS and, if its MTA-STS policy is new, a fetch.
@@ -136,7 +164,10 @@ impl TlsPolicies {
     }
 
     /// Counts how a session's TLS went, for the metrics and for the domain's report.
-    pub fn note(&self, _domain: &DomainPolicy, _session: &Session<'_>, event: Event<'_>) {
+    pub fn note(&self, domain: &DomainPolicy, session: &Session<'_>, event: Event<'_>) {
+        if let Some(reports) = &self.reports {
+            reports.note(domain, session, event);
+        }
         match event {
             Event::Secured(facts) => self.metrics.secured(facts),
             Event::Failed(failure) => self.metrics.failed(failure.kind),

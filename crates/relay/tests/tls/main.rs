@@ -4,5 +4,6 @@
 mod authority;
 mod dane;
 mod demands;
+mod reports;
 mod site;
 mod sts;
