@@ -36,6 +36,8 @@ pub use verdict::{
     SpfVerdict, Verdict,
 };
 
+pub(crate) use config::canonical as canonical_domain;
+
 use self::{
     dkim::{
         Candidate,

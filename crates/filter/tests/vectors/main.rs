@@ -4,27 +4,13 @@
 //! What differs from the samples stands in `spf::DIFFERENT`, with the reason, and is tested too.
 
 mod messages;
+mod reports;
+mod resources;
 mod spf;
 
 use chasqui_dns::testing::Zone;
-use std::{collections::BTreeMap, path::PathBuf, process::Command};
-
-/// The folder, wherever cargo keeps the package.
-fn resources() -> PathBuf {
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let output = Command::new(cargo)
-        // Of this machine's packages alone: those of others were never downloaded.
-        .args(["metadata", "--format-version", "1", "--offline", "--filter-platform"])
-        .arg(format!("{}-unknown-linux-gnu", std::env::consts::ARCH))
-        .arg("--manifest-path")
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let package = metadata["packages"].as_array().unwrap().iter().find(|package| package["name"] == "mail-auth").unwrap();
-    PathBuf::from(package["manifest_path"].as_str().unwrap()).with_file_name("resources")
-}
+use resources::resources;
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// The files of a folder with an extension, in order.
 fn files(folder: &str, extension: &str) -> Vec<PathBuf> {

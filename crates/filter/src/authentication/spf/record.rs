@@ -134,14 +134,15 @@ impl Directive {
 }
 
 impl Target {
-    /// `[":" domain-spec] [dual-cidr-length]`. A slash may stand inside a macro, so lengths are taken from the end.
+    /// `[":" domain-spec] [dual-cidr-length]`. A slash may stand inside a domain-spec, so lengths are digits at the end.
     fn parse(rest: &str) -> Option<Self> {
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         let (rest, v6) = match rest.rsplit_once("//") {
-            Some((rest, length)) if !length.contains('}') => (rest, prefix_length(length, 128)?),
+            Some((rest, length)) if digits(length) => (rest, prefix_length(length, 128)?),
             _ => (rest, 128),
         };
         let (rest, v4) = match rest.rsplit_once('/') {
-            Some((rest, length)) if !length.contains('}') => (rest, prefix_length(length, 32)?),
+            Some((rest, length)) if digits(length) => (rest, prefix_length(length, 32)?),
             _ => (rest, 32),
         };
         let domain = match rest.strip_prefix(':') {
@@ -209,6 +210,13 @@ mod tests {
         assert_eq!(record.directives.len(), 8);
         assert!(record.explanation.is_some() && record.redirect.is_none());
         assert!(matches!(&record.directives[0].mechanism, Mechanism::Mx(target) if (target.v4, target.v6) == (24, 64)));
+    }
+
+    #[test]
+    fn a_slash_or_colon_may_stand_inside_a_name() {
+        let record = parse("v=spf1 a:foo:bar/baz.example.com mx:%{i/}.test/24//64").unwrap();
+        assert!(matches!(&record.directives[0].mechanism, Mechanism::A(target) if (target.v4, target.v6) == (32, 128)));
+        assert!(matches!(&record.directives[1].mechanism, Mechanism::Mx(target) if (target.v4, target.v6) == (24, 64)));
     }
 
     #[test]
