@@ -411,7 +411,12 @@ fn parse(name: &str) -> Result<Name, DnsError> {
     if name.is_empty() || name.contains('\\') || name.bytes().any(|octet| octet <= b' ' || octet == 0x7f) {
         return Err(DnsError::BadName);
     }
-    let parsed = if name.is_ascii() { Name::from_ascii(name) } else { Name::from_utf8(name) };
+    // Any octet may stand in a label (RFC 2181 §11), and SPF macros bring what stands in local parts: `+`, `=`, `/`.
+    let parsed = if name.is_ascii() {
+        Name::from_labels(name.split('.').map(str::as_bytes))
+    } else {
+        Name::from_utf8(name)
+    };
     let mut parsed = parsed.map_err(|_| DnsError::BadName)?;
     parsed.set_fqdn(true);
     Ok(parsed.to_lowercase())
