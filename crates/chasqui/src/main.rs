@@ -9,12 +9,14 @@
 //! | `admin` | the operator's verbs on the user database |
 //! | `site` | the site file: checked, shown, compared |
 //! | `plan` | the planner: from a demand to a site file |
+//! | `dkim` | the keys of signatures |
 //! | `config`, `reference`, `pki`, `shell` | configuration files, reference pages, certificates, completion and manual |
 
 mod admin;
 mod cli;
 mod config;
 mod demo;
+mod dkim;
 mod pki;
 mod plan;
 mod reference;
@@ -85,6 +87,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Node(command) => system::runtime()?.block_on(admin::node(command)),
         Command::Config(command) => config::config(command),
         Command::Pki(command) => pki::pki(command),
+        Command::Dkim(command) => dkim::dkim(command),
         Command::Site(arguments) => site::site(arguments),
         Command::Plan(arguments) => plan::plan(*arguments),
         Command::Completion(arguments) => shell::completion(arguments),

@@ -4,6 +4,7 @@
 //! `docs/reference/commands.md`, all of which come from here.
 
 mod admin;
+mod dkim;
 mod plan;
 mod simulate;
 mod site;
@@ -15,6 +16,7 @@ pub use admin::{
     UserAddArguments, UserCommand, UserSetArguments,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
+pub use dkim::{DkimArguments, DkimCommand};
 pub use plan::{DemandArguments, PlanArguments, PlanCommand};
 pub use simulate::SimulateArguments;
 pub use site::{
@@ -91,6 +93,8 @@ pub enum Command {
     Config(ConfigArguments),
     /// Make the site's certificate authority and the certificates of its hosts.
     Pki(PkiArguments),
+    /// Make the keys that outbound mail is signed with, and show the DNS records to publish.
+    Dkim(DkimArguments),
     /// Check, show and compare site files: the one file from which every host of a site is built.
     Site(SiteArguments),
     /// Plan a site: from how many people and how much mail to disks, servers and a site file.

@@ -44,7 +44,10 @@ async fn every_mechanism_lets_the_right_password_in() {
 
 #[tokio::test]
 async fn wrong_passwords_foreign_channels_and_forbidden_accounts_are_refused() {
-    let site = Site::new(|_| {});
+    let site = Site::new(|config| {
+        config.senders.limits.auth_failures = 50;
+        config.senders.limits.errors = 50;
+    });
     let mut client = site.client().await;
     assert!(client.say(&plain("ana@example.org", "otra")).await.starts_with("535 5.7.8"));
     assert!(client.say(&plain("nadie@example.org", PASSWORD)).await.starts_with("535 5.7.8"));
@@ -88,7 +91,7 @@ async fn nothing_is_asked_or_taken_in_clear() {
 async fn who_guesses_is_refused_even_with_the_right_password() {
     let site = Site::new(|config| {
         config.senders.guessing.user_refused_after = 3;
-        config.senders.limits.errors = 50;
+        config.senders.limits.auth_failures = 10;
     });
     let mut client = site.client().await;
     for _ in 0..3 {
@@ -100,6 +103,17 @@ async fn who_guesses_is_refused_even_with_the_right_password() {
     let reply = scram(&mut client, "ana@example.org", PASSWORD, false, None).await;
     assert!(reply.starts_with("454 4.7.0 Too many"), "{reply}");
     assert!(client.say(&plain("beto@example.org", PASSWORD)).await.starts_with("235"));
+}
+
+#[tokio::test]
+async fn a_connection_on_which_too_many_fail_is_closed() {
+    let site = Site::new(|config| config.senders.limits.auth_failures = 2);
+    let mut client = site.client().await;
+    for _ in 0..2 {
+        assert!(client.say(&plain("ana@example.org", "otra")).await.starts_with("535"));
+    }
+    assert!(client.say(&plain("ana@example.org", "otra")).await.starts_with("535"));
+    assert!(client.reply().await.starts_with("421"));
 }
 
 #[tokio::test]
