@@ -81,6 +81,8 @@ class Edge(unittest.TestCase):
             "ns1": ["10.20.1.33/24"],
             "ns2": ["10.20.1.34/24"],
             "service1": ["10.20.1.41/24"],
+            "relay1": ["10.20.1.45/24"],
+            "relay2": ["10.20.1.46/24"],
             "web1": ["10.20.1.61/24"],
         }
         cls.inner = {name: host(name, {"eth0": ("service", addresses)}, gateway="10.20.1.1") for name, addresses in inner.items()}
@@ -131,10 +133,15 @@ class Edge(unittest.TestCase):
 
     def test_hosts_go_out_with_the_egress_address_for_what_they_need(self):
         service1, web1 = self.inner["service1"], self.inner["web1"]
-        self.assertEqual("world 192.0.2.9", service1.reaches(STRANGER, 25))
         self.assertEqual("world 192.0.2.9", web1.reaches(STRANGER, 80))
-        self.assertEqual("silent", web1.reaches(STRANGER, 25), "only exchangers send mail")
         self.assertEqual("silent", service1.reaches(STRANGER, 8080))
+
+    def test_only_relays_send_mail_and_each_from_an_address_of_its_own(self):
+        self.assertEqual("world 192.0.2.15", self.inner["relay1"].reaches(STRANGER, 25))
+        self.assertEqual("world 198.51.100.15", self.inner["relay2"].reaches(STRANGER, 25))
+        self.assertEqual("world 192.0.2.9", self.inner["relay1"].reaches(STRANGER, 80), "for all else they are as others")
+        for name in ("service1", "web1"):
+            self.assertEqual("silent", self.inner[name].reaches(STRANGER, 25), name)
 
     def test_the_site_reaches_itself_by_its_public_addresses(self):
         self.assertRegex(self.inner["service1"].reaches("192.0.2.10", 25), r"^facade[12] 10\.20\.1\.")
