@@ -233,7 +233,10 @@ mod tests {
     #[test]
     fn a_complete_chain_is_read_in_the_order_of_its_instances() {
         let chain = read(&(set(2, "pass") + &set(1, "none"))).unwrap().unwrap();
-        assert_eq!(chain.sets.iter().map(|set| set.seal.domain.as_str()).collect::<Vec<_>>(), ["l1.test", "l2.test"]);
+        assert_eq!(
+            chain.sets.iter().map(|set| set.seal.domain.as_str()).collect::<Vec<_>>(),
+            ["l1.test", "l2.test"]
+        );
         assert_eq!(chain.key_names().collect::<std::collections::BTreeSet<_>>().len(), 2);
         assert!(read("From: a\r\n").unwrap().is_none());
     }
@@ -254,7 +257,10 @@ mod tests {
         ] {
             assert_eq!(read(&text).err(), Some(expected), "{text}");
         }
-        assert_eq!(Chain::read(&Header::new((set(1, "none") + &set(2, "pass")).into_bytes()), 1).err(), Some("chain too long"));
+        assert_eq!(
+            Chain::read(&Header::new((set(1, "none") + &set(2, "pass")).into_bytes()), 1).err(),
+            Some("chain too long")
+        );
     }
 
     #[test]

@@ -115,7 +115,12 @@ fn finish(found: &mut Vec<String>, plain: &mut String, angle: &mut Option<String
     plain.clear();
     let (local, domain) = address.split_once('@')?;
     // A bound against lists that are there to be long.
-    if local.is_empty() || domain.is_empty() || domain.contains('@') || address.contains(',') || found.len() == 100 {
+    if local.is_empty()
+        || domain.is_empty()
+        || domain.contains('@')
+        || address.contains(',')
+        || found.len() == 100
+    {
         return None;
     }
     found.push(address);
@@ -170,8 +175,22 @@ mod tests {
     #[test]
     fn what_two_readers_could_read_in_two_ways_is_nobodys() {
         for from in [
-            "", "<>", "ana", "a@b@example.org", "<a@one.test> <b@two.test>", "<a@one.test", "a@one.test>", "\"a@one.test", "(a@one.test",
-            "<a@one.test> b@two.test", "undisclosed:;", "<b:a@one.test>", "a@[192.0.2.1", "@one.test", "a@", "<<a@one.test>>",
+            "",
+            "<>",
+            "ana",
+            "a@b@example.org",
+            "<a@one.test> <b@two.test>",
+            "<a@one.test",
+            "a@one.test>",
+            "\"a@one.test",
+            "(a@one.test",
+            "<a@one.test> b@two.test",
+            "undisclosed:;",
+            "<b:a@one.test>",
+            "a@[192.0.2.1",
+            "@one.test",
+            "a@",
+            "<<a@one.test>>",
         ] {
             assert!(domains_of(from).is_err(), "{from}");
         }

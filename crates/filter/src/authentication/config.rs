@@ -124,8 +124,9 @@ impl AuthenticationConfig {
     pub fn check(&self, prefix: &str) -> Result<(), StartError> {
         let refuse = |key: &str, reason: String| StartError::Value { key: format!("{prefix}.{key}"), reason };
         let domain = |key: &str, name: &str| {
-            DomainName::parse(name)
-                .map_err(|error| refuse(key, format!("`{name}`: {error}; write a domain name such as example.org")))
+            DomainName::parse(name).map_err(|error| {
+                refuse(key, format!("`{name}`: {error}; write a domain name such as example.org"))
+            })
         };
         for name in self.receiving.keys() {
             domain("receiving", name)?;
@@ -150,7 +151,9 @@ impl AuthenticationConfig {
                 return Err(refuse(key, "must be at least 1".to_owned()));
             }
         }
-        for (key, value) in [("limits.spf_deadline", limits.spf_deadline), ("limits.deadline", limits.deadline)] {
+        for (key, value) in
+            [("limits.spf_deadline", limits.spf_deadline), ("limits.deadline", limits.deadline)]
+        {
             if value.get().is_zero() {
                 return Err(refuse(key, "must be longer than nothing, such as 20s".to_owned()));
             }

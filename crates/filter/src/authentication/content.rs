@@ -197,7 +197,9 @@ mod tests {
         assert_eq!(left.len(), text.len() + 12);
         assert_eq!(left.matches("X-Removed-Auth-Results: mx.test").count(), 2);
         assert!(left.starts_with("beforeA: 1") && left.ends_with("behind"));
-        assert!(left.contains("Authentication-Results: other.test; none\r\n\r\nAuthentication-Results: mx.test; body"));
+        assert!(left.contains(
+            "Authentication-Results: other.test; none\r\n\r\nAuthentication-Results: mx.test; body"
+        ));
     }
 
     #[test]

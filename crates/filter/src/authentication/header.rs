@@ -139,7 +139,10 @@ mod tests {
             Header::new(b" lost\r\nFrom : a\r\n\tb\r\nno field\r\n lost too\r\nTO:\r\nX: y: z".to_vec());
         assert_eq!(header.len(), 3);
         assert_eq!((header.name(0), header.value(0)), (&b"From"[..], &b" a\r\n\tb\r\n"[..]));
-        assert_eq!((header.name(2), header.value(2), header.raw(2)), (&b"X"[..], &b" y: z"[..], &b"X: y: z"[..]));
+        assert_eq!(
+            (header.name(2), header.value(2), header.raw(2)),
+            (&b"X"[..], &b" y: z"[..], &b"X: y: z"[..])
+        );
         assert_eq!(header.named("to").collect::<Vec<_>>(), [1]);
         assert!(header.name(9).is_empty() && header.value(9).is_empty() && header.span(9).is_empty());
     }
@@ -147,7 +150,10 @@ mod tests {
     #[test]
     fn a_tag_list_with_a_name_twice_is_none() {
         let tags = Tags::parse(" v=1; a =\r\n\tb = c ;; ").unwrap();
-        assert_eq!((tags.get("v"), tags.get("a"), tags.first()), (Some("1"), Some("b = c"), Some(("v", "1"))));
+        assert_eq!(
+            (tags.get("v"), tags.get("a"), tags.first()),
+            (Some("1"), Some("b = c"), Some(("v", "1")))
+        );
         for text in ["a=1; a=2", "a", "=1", "a=1; b"] {
             assert!(Tags::parse(text).is_none(), "{text}");
         }

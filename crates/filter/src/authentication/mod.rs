@@ -102,7 +102,11 @@ impl Authenticator {
             resolver,
             hostname: hostname.to_owned(),
             authserv_id: config.authserv_id.clone().unwrap_or_else(|| hostname.to_owned()),
-            trusted_sealers: config.trusted_sealers.iter().filter_map(|name| config::canonical(name)).collect(),
+            trusted_sealers: config
+                .trusted_sealers
+                .iter()
+                .filter_map(|name| config::canonical(name))
+                .collect(),
             config: config.clone(),
         })))
     }
@@ -116,7 +120,8 @@ impl Authenticator {
     /// Whether the client may use the names it gives (RFC 7208). To be run at MAIL, beside the recipients' checks.
     pub async fn spf(&self, sender: &Sender<'_>) -> SpfVerdict {
         if !self.0.config.enabled {
-            let none = SpfCheck { result: SpfResult::None, domain: String::new(), explanation: None, reason: None };
+            let none =
+                SpfCheck { result: SpfResult::None, domain: String::new(), explanation: None, reason: None };
             return SpfVerdict { hello: none, mail_from: None };
         }
         spf::check(&self.0.resolver, &self.0.config.limits, &self.0.hostname, sender).await
@@ -145,7 +150,8 @@ impl Authenticator {
         if let Err(error) = examined {
             tracing::error!(%error, "a received message cannot be read");
             verdict.unread = true;
-            verdict.action = Action::Defer(Reply::fixed(451, (4, 3, 0), "The message cannot be read here now"));
+            verdict.action =
+                Action::Defer(Reply::fixed(451, (4, 3, 0), "The message cannot be read here now"));
         }
         verdict.results = results::write(&results::Facts {
             authserv_id: &self.0.authserv_id,
@@ -191,7 +197,8 @@ impl Authenticator {
     #[must_use]
     pub fn is_foreign(&self, field: &[u8]) -> bool {
         let config = &self.0.config;
-        !results::foreign(&Header::new(field.to_vec()), &self.0.authserv_id, config.remove_all_results).is_empty()
+        !results::foreign(&Header::new(field.to_vec()), &self.0.authserv_id, config.remove_all_results)
+            .is_empty()
     }
 
     fn blank(&self, spf: &SpfVerdict) -> Verdict {
@@ -283,8 +290,8 @@ impl Authenticator {
         };
         if let (ArcResult::Pass, Ok(Some(chain))) = (verdict.arc.result, &chain) {
             let trusted = |domain: &str| self.0.trusted_sealers.iter().any(|sealer| sealer == domain);
-            verdict.arc.vouched = !verdict.dmarc.author.is_empty()
-                && chain.vouches(&header, &verdict.dmarc.author, trusted);
+            verdict.arc.vouched =
+                !verdict.dmarc.author.is_empty() && chain.vouches(&header, &verdict.dmarc.author, trusted);
         }
         Ok(())
     }

@@ -35,7 +35,10 @@ impl Rules {
 
     /// How far failures go for a message to these domains: as far as the mildest of them. Without any, the default.
     fn bound<'a>(&self, recipients: impl Iterator<Item = &'a str>) -> Policy {
-        recipients.map(|domain| self.receiving.exact(domain).unwrap_or(self.default)).min().unwrap_or(self.default)
+        recipients
+            .map(|domain| self.receiving.exact(domain).unwrap_or(self.default))
+            .min()
+            .unwrap_or(self.default)
     }
 
     /// What follows for recipients in these domains.
@@ -49,7 +52,8 @@ impl Rules {
         }
         let dmarc = &verdict.dmarc;
         let own = if dmarc.author.is_empty() { None } else { self.sending.nearest(&dmarc.author) };
-        let passes = dmarc.result == DmarcResult::Pass || (own.is_some() && (dmarc.spf_aligned || dmarc.dkim_aligned));
+        let passes =
+            dmarc.result == DmarcResult::Pass || (own.is_some() && (dmarc.spf_aligned || dmarc.dkim_aligned));
         if passes || verdict.arc.vouched {
             return Action::Accept;
         }
@@ -92,10 +96,14 @@ impl Rules {
 
     fn unsure(&self, verdict: &Verdict, own: Option<Policy>) -> Option<Action> {
         // Nothing hangs on it where the domain asks for nothing.
-        let indifferent =
-            own == Some(Policy::None) || (own.is_none() && verdict.dmarc.published == Some(Disposition::None));
+        let indifferent = own == Some(Policy::None)
+            || (own.is_none() && verdict.dmarc.published == Some(Disposition::None));
         (self.when_unsure == WhenUnsure::Defer && !indifferent).then(|| {
-            Action::Defer(Reply::fixed(451, (4, 4, 3), "DNS cannot say now whether this message is genuine; try again later"))
+            Action::Defer(Reply::fixed(
+                451,
+                (4, 4, 3),
+                "DNS cannot say now whether this message is genuine; try again later",
+            ))
         })
     }
 }

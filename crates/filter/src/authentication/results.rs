@@ -126,11 +126,11 @@ impl Field {
 
 /// §2.2 pvalue: a token, or an address of such; anything else as a quoted string without control characters.
 fn value(text: &str) -> String {
-    let plain = |text: &str| {
-        text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-^_`{|}~.".contains(&b))
-    };
+    let plain =
+        |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-^_`{|}~.".contains(&b));
     let token = |text: &str| !text.is_empty() && plain(text);
-    let address = |text: &str| text.split_once('@').is_some_and(|(local, domain)| token(local) && token(domain));
+    let address =
+        |text: &str| text.split_once('@').is_some_and(|(local, domain)| token(local) && token(domain));
     if text.len() <= MOST_VALUE && (token(text) || address(text)) {
         return text.to_owned();
     }
@@ -174,7 +174,9 @@ pub(crate) fn foreign(header: &Header, authserv_id: &str, all: bool) -> Vec<Rang
 }
 
 fn same_host(a: &str, b: &str) -> bool {
-    let plain = |name: &str| super::config::canonical(name).unwrap_or_else(|| name.trim_end_matches('.').to_lowercase());
+    let plain = |name: &str| {
+        super::config::canonical(name).unwrap_or_else(|| name.trim_end_matches('.').to_lowercase())
+    };
     a.eq_ignore_ascii_case(b) || plain(a) == plain(b)
 }
 

@@ -54,7 +54,11 @@ impl Report<'_> {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "<date_range><begin>{begin}</begin><end>{end}</end></date_range>");
         if self.contents.omitted > 0 {
-            element(text, "error", &format!("{} messages are not in this report: too many rows", self.contents.omitted));
+            element(
+                text,
+                "error",
+                &format!("{} messages are not in this report: too many rows", self.contents.omitted),
+            );
         }
         text.push_str("</report_metadata>\n<policy_published>\n");
         let policy = &self.contents.policy;
@@ -74,7 +78,8 @@ impl Report<'_> {
     /// The whole message. `to` are mailboxes.
     pub(crate) fn message(&self, to: &[String], compressed: &[u8], now: u64) -> Vec<u8> {
         let Self { domain, begin, end, id, hostname, from, .. } = *self;
-        let date = i64::try_from(now).ok().and_then(|now| DateTime::from_timestamp(now, 0)).unwrap_or_default();
+        let date =
+            i64::try_from(now).ok().and_then(|now| DateTime::from_timestamp(now, 0)).unwrap_or_default();
         let date = date.format("%a, %d %b %Y %H:%M:%S +0000");
         let boundary = format!("report-{id}");
         let to = to.iter().map(|to| format!("<{to}>")).collect::<Vec<_>>().join(",\r\n\t");

@@ -65,7 +65,8 @@ impl ReportsConfig {
                 return refuse(key, "must be at least 1");
             }
         }
-        let one_line = |text: &Option<String>| text.as_ref().is_none_or(|text| !text.chars().any(char::is_control));
+        let one_line =
+            |text: &Option<String>| text.as_ref().is_none_or(|text| !text.chars().any(char::is_control));
         if !one_line(&self.organization) || !one_line(&self.contact) {
             return refuse("organization", "must be one line, and so must `contact`");
         }

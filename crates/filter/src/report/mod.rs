@@ -117,7 +117,12 @@ impl Reports {
     ///
     /// # Errors
     /// When the file of observations cannot be read or written.
-    pub async fn send_due(&self, resolver: &Resolver, outbox: &impl Outbox, now: SystemTime) -> io::Result<Sent> {
+    pub async fn send_due(
+        &self,
+        resolver: &Resolver,
+        outbox: &impl Outbox,
+        now: SystemTime,
+    ) -> io::Result<Sent> {
         let now = seconds(now);
         let mut result = Sent::default();
         for (begin, domain) in self.0.store.due(now).await? {

@@ -101,7 +101,9 @@ fn plain(text: &[u8], limits: &ReadLimits) -> Result<Received, ReadError> {
     match text.first() {
         Some(b'<') => {
             check_xml(text, limits)?;
-            DmarcReport::parse_xml(text).map(|report| Received::Dmarc(Box::new(report))).map_err(ReadError::NoReport)
+            DmarcReport::parse_xml(text)
+                .map(|report| Received::Dmarc(Box::new(report)))
+                .map_err(ReadError::NoReport)
         }
         Some(b'{') => {
             check_json(text, limits)?;
@@ -128,7 +130,9 @@ fn inflate(reader: impl Read, limits: &ReadLimits) -> Result<Vec<u8>, ReadError>
 fn unzip(text: &[u8], limits: &ReadLimits) -> Result<Vec<u8>, ReadError> {
     let packed = |reason: &str| ReadError::Packed(reason.to_owned());
     let number = |at: usize| {
-        text.get(at..at + 2).map(|two| usize::from(two[0]) | usize::from(two[1]) << 8).ok_or_else(|| packed("cut short"))
+        text.get(at..at + 2)
+            .map(|two| usize::from(two[0]) | usize::from(two[1]) << 8)
+            .ok_or_else(|| packed("cut short"))
     };
     let (flags, method) = (number(6)?, number(8)?);
     if flags & 1 != 0 {
@@ -278,7 +282,8 @@ mod tests {
         let message = format!(
             "From: a@b.test\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\r\nHello <b>\r\n--x\r\nContent-Type: application/gzip\r\nContent-Transfer-Encoding: base64\r\n\r\n{encoded}\r\n--x--\r\n"
         );
-        for text in [XML.as_bytes().to_vec(), gzip(XML.as_bytes()), zip(XML.as_bytes()), message.into_bytes()] {
+        for text in [XML.as_bytes().to_vec(), gzip(XML.as_bytes()), zip(XML.as_bytes()), message.into_bytes()]
+        {
             let Received::Dmarc(report) = read(&text, &limits).unwrap() else { panic!("no DMARC report") };
             assert_eq!(report.domain(), "a.test");
         }
@@ -307,9 +312,12 @@ mod tests {
         assert_eq!(read(json.as_bytes(), &limits), Err(ReadError::TooMany("levels")));
         let json = format!("{{\"a\":[{}1]}}", "1,".repeat(5000));
         assert_eq!(read(json.as_bytes(), &limits), Err(ReadError::TooMany("elements")));
-        let parts = format!("Content-Type: multipart/mixed; boundary=x\r\n\r\n{}", "--x\r\n\r\n".repeat(5000));
+        let parts =
+            format!("Content-Type: multipart/mixed; boundary=x\r\n\r\n{}", "--x\r\n\r\n".repeat(5000));
         assert_eq!(read(parts.as_bytes(), &limits), Err(ReadError::TooMany("parts")));
-        let nested: String = (0..100).map(|n| format!("Content-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}\r\n")).collect();
+        let nested: String = (0..100)
+            .map(|n| format!("Content-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}\r\n"))
+            .collect();
         assert_eq!(read(nested.as_bytes(), &limits), Err(ReadError::TooMany("levels")));
         assert_eq!(read(&[b'x'; 100_001], &limits), Err(ReadError::TooLarge(100_000)));
         let entities = "<!DOCTYPE f [<!ENTITY a \"aaaa\">]><feedback>&a;</feedback>";

@@ -177,7 +177,9 @@ impl Keeper {
             let hash = blake3::hash(row.as_bytes());
             let key = &hash.as_bytes()[..16];
             let counted = transaction
-                .prepare_cached("UPDATE seen SET count = count + 1 WHERE period = ?1 AND domain = ?2 AND key = ?3")?
+                .prepare_cached(
+                    "UPDATE seen SET count = count + 1 WHERE period = ?1 AND domain = ?2 AND key = ?3",
+                )?
                 .execute(params![sql(period), domain, key])?;
             if counted > 0 {
                 continue;
@@ -200,14 +202,18 @@ impl Keeper {
                 }
                 Some(rows) if rows >= self.rows => {
                     transaction
-                        .prepare_cached("UPDATE report SET omitted = omitted + 1 WHERE period = ?1 AND domain = ?2")?
+                        .prepare_cached(
+                            "UPDATE report SET omitted = omitted + 1 WHERE period = ?1 AND domain = ?2",
+                        )?
                         .execute(params![sql(period), domain])?;
                     continue;
                 }
                 Some(_) => {}
             }
             transaction
-                .prepare_cached("INSERT INTO seen (period, domain, key, row, count) VALUES (?1, ?2, ?3, ?4, 1)")?
+                .prepare_cached(
+                    "INSERT INTO seen (period, domain, key, row, count) VALUES (?1, ?2, ?3, ?4, 1)",
+                )?
                 .execute(params![sql(period), domain, key, row])?;
             // RFC 7489 §7.2: the policy as it was found last.
             transaction
@@ -220,9 +226,12 @@ impl Keeper {
     }
 
     fn due(&self, now: u64) -> rusqlite::Result<Vec<(u64, String)>> {
-        let mut found =
-            self.connection.prepare_cached("SELECT period, domain FROM report WHERE period + ?1 <= ?2 ORDER BY period")?;
-        found.query_map(params![sql(self.interval), sql(now)], |row| Ok((number(row, 0)?, row.get(1)?)))?.collect()
+        let mut found = self
+            .connection
+            .prepare_cached("SELECT period, domain FROM report WHERE period + ?1 <= ?2 ORDER BY period")?;
+        found
+            .query_map(params![sql(self.interval), sql(now)], |row| Ok((number(row, 0)?, row.get(1)?)))?
+            .collect()
     }
 
     fn load(&self, period: u64, domain: &str) -> rusqlite::Result<Option<Contents>> {
@@ -233,8 +242,9 @@ impl Keeper {
             .optional()?;
         let Some((policy, omitted)) = found else { return Ok(None) };
         let Ok(policy) = serde_json::from_str(&policy) else { return Ok(None) };
-        let mut query =
-            self.connection.prepare_cached("SELECT row, count FROM seen WHERE period = ?1 AND domain = ?2")?;
+        let mut query = self
+            .connection
+            .prepare_cached("SELECT row, count FROM seen WHERE period = ?1 AND domain = ?2")?;
         let mut rows = Vec::new();
         let mut found = query.query(params![sql(period), domain])?;
         while let Some(row) = found.next()? {
@@ -249,8 +259,10 @@ impl Keeper {
 
     fn forget(&mut self, period: u64, domain: &str) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction()?;
-        transaction.execute("DELETE FROM seen WHERE period = ?1 AND domain = ?2", params![sql(period), domain])?;
-        transaction.execute("DELETE FROM report WHERE period = ?1 AND domain = ?2", params![sql(period), domain])?;
+        transaction
+            .execute("DELETE FROM seen WHERE period = ?1 AND domain = ?2", params![sql(period), domain])?;
+        transaction
+            .execute("DELETE FROM report WHERE period = ?1 AND domain = ?2", params![sql(period), domain])?;
         transaction.commit()
     }
 }
@@ -323,7 +335,9 @@ mod tests {
         counts.sort_unstable();
         assert_eq!((counts, contents.omitted), (vec![1, 3], 0));
         store.forget(100, "a.test").await.unwrap();
-        assert!(store.due(999).await.unwrap().is_empty() && store.load(100, "a.test").await.unwrap().is_none());
+        assert!(
+            store.due(999).await.unwrap().is_empty() && store.load(100, "a.test").await.unwrap().is_none()
+        );
     }
 
     #[tokio::test]

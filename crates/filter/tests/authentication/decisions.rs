@@ -4,7 +4,8 @@ use crate::fixture::{FRIEND, Mail, STRANGER, authenticator, ed25519, forged, mes
 use chasqui_courier::Content;
 use chasqui_filter::authentication::{Action, ArcResult, DkimResult, DmarcResult, Policy, SpfResult};
 use mail_auth::{
-    ArcOutput, AuthenticatedMessage, AuthenticationResults, arc::ArcSealer, common::headers::HeaderWriter as _,
+    ArcOutput, AuthenticatedMessage, AuthenticationResults, arc::ArcSealer,
+    common::headers::HeaderWriter as _,
 };
 
 macro_rules! server {
@@ -67,7 +68,11 @@ async fn alignment_is_by_organization_unless_the_domain_is_strict() {
 async fn each_receiving_domain_follows_as_far_as_its_policy_and_the_mildest_counts() {
     let server = server!();
     let checks = authenticator(&server, |config| {
-        for (domain, policy) in [("none.here.test", Policy::None), ("mark.here.test", Policy::Mark), ("junk.here.test", Policy::Quarantine)] {
+        for (domain, policy) in [
+            ("none.here.test", Policy::None),
+            ("mark.here.test", Policy::Mark),
+            ("junk.here.test", Policy::Quarantine),
+        ] {
             config.receiving.insert(domain.into(), policy);
         }
     });
@@ -97,7 +102,8 @@ async fn an_operators_own_policy_for_a_sending_domain_replaces_what_it_publishes
     assert_eq!(forged("a@sender.test").verdict(&checks).await.action, Action::Accept);
     // Also without a DMARC record, what is aligned and passes is genuine.
     let text = signed(ed25519(), "ed", "lists.test", &message("a@lists.test"));
-    let own = authenticator(&server, |config| drop(config.sending.insert("lists.test".into(), Policy::Reject)));
+    let own =
+        authenticator(&server, |config| config.sending = [("lists.test".into(), Policy::Reject)].into());
     let found = Mail { ip: STRANGER, path: "", text }.verdict(&own).await;
     assert_eq!((found.dmarc.result, found.action), (DmarcResult::None, Action::Accept));
 }
@@ -123,14 +129,18 @@ async fn a_message_by_nobody_or_by_two_is_junk() {
     for text in [
         "To: b@here.test\r\n\r\nx\r\n".to_owned(),
         format!("From: x@nobody.test\r\n{}", message("a@sender.test")),
-        message("a@sender.test").replace("From: Ana <a@sender.test>", "From: <a@sender.test> <b@nobody.test>"),
+        message("a@sender.test")
+            .replace("From: Ana <a@sender.test>", "From: <a@sender.test> <b@nobody.test>"),
     ] {
         let found = Mail { ip: STRANGER, path: "", text }.verdict(&checks).await;
         assert_eq!((found.dmarc.result, found.action), (DmarcResult::PermError, Action::Quarantine));
     }
     let text = message("a@x.test").replace("Ana <a@x.test>", "a@nobody.test, b@mild.test, c@sender.test");
     let found = Mail { ip: STRANGER, path: "", text }.verdict(&checks).await;
-    assert_eq!((found.dmarc.author.as_str(), name(&found.action).split(' ').next()), ("sender.test", Some("reject")));
+    assert_eq!(
+        (found.dmarc.author.as_str(), name(&found.action).split(' ').next()),
+        ("sender.test", Some("reject"))
+    );
 }
 
 /// As a list does: changes the message and seals what it found before.
@@ -166,8 +176,14 @@ async fn a_trusted_list_may_change_a_message_and_a_stranger_may_not() {
         (&wary, through(pass)),
         (&trusting, through("dmarc=fail header.from=sender.test")),
         (&trusting, through("dmarc=pass header.from=other.test")),
-        (&trusting, Mail { text: sealed(&original, pass).replace("Hola.", "Changed after."), ..through(pass) }),
-        (&trusting, Mail { text: sealed(&original, pass).replace("dmarc=pass", "dmarc=pass "), ..through(pass) }),
+        (
+            &trusting,
+            Mail { text: sealed(&original, pass).replace("Hola.", "Changed after."), ..through(pass) },
+        ),
+        (
+            &trusting,
+            Mail { text: sealed(&original, pass).replace("dmarc=pass", "dmarc=pass "), ..through(pass) },
+        ),
     ] {
         let found = mail.verdict(checks).await;
         let intact = found.arc.result == ArcResult::Pass;
@@ -186,7 +202,10 @@ async fn the_header_field_says_all_of_it_and_nothing_of_the_senders_breaks_out()
     let path = "\"; dkim=pass header.d=bank.test; x=\"@sender.test";
     let found = Mail { ip: FRIEND, path, text }.verdict(&checks).await;
     let field = found.results;
-    assert!(field.starts_with("Authentication-Results: mx.here.test;\r\n\t") && field.ends_with("\r\n"), "{field}");
+    assert!(
+        field.starts_with("Authentication-Results: mx.here.test;\r\n\t") && field.ends_with("\r\n"),
+        "{field}"
+    );
     for part in [
         "spf=none smtp.helo=client.nobody.test",
         "spf=pass",
@@ -197,7 +216,10 @@ async fn the_header_field_says_all_of_it_and_nothing_of_the_senders_breaks_out()
         assert!(field.contains(part), "{part}: {field}");
     }
     assert!(field.contains("smtp.mailfrom=\"\\\"; dkim=pass"), "{field}");
-    assert!(field.lines().all(|line| line.len() < 200) && field.lines().skip(1).all(|line| line.starts_with('\t')));
+    assert!(
+        field.lines().all(|line| line.len() < 200)
+            && field.lines().skip(1).all(|line| line.starts_with('\t'))
+    );
     // Read by another implementation's eyes: one field, and what follows is the message.
     let whole = format!("{field}{}", message("ana@sender.test"));
     let parsed = mail_parser::MessageParser::new().parse(whole.as_bytes()).unwrap();
@@ -225,6 +247,9 @@ async fn nothing_is_asked_or_said_when_it_is_off() {
     let server = server!();
     let checks = authenticator(&server, |config| config.enabled = false);
     let found = forged("a@sender.test").verdict(&checks).await;
-    assert_eq!((found.action, found.results.as_str()), (Action::Accept, "Authentication-Results: mx.here.test; none\r\n"));
+    assert_eq!(
+        (found.action, found.results.as_str()),
+        (Action::Accept, "Authentication-Results: mx.here.test; none\r\n")
+    );
     assert!(found.dkim.iter().all(|dkim| dkim.result == DkimResult::Pass));
 }

@@ -13,6 +13,7 @@ use mail_auth::{
     dkim::DkimSigner,
 };
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, pem::PemObject as _};
+use std::sync::{Arc, Mutex, Weak};
 
 #[path = "../vectors/resources.rs"]
 mod resources;
@@ -57,15 +58,26 @@ fn keys() -> String {
 /// The domains: signed ones, one without records, one whose signatures are wrong, and one whose server fails.
 pub fn zones() -> Vec<Zone> {
     let domain = |dmarc: &str| {
-        format!("@ TXT \"v=spf1 ip4:192.0.2.1 -all\"\n_dmarc TXT \"v=DMARC1; {dmarc}\"\nsub TXT \"v=spf1 ip4:192.0.2.1 -all\"\n{}", keys())
+        format!(
+            "@ TXT \"v=spf1 ip4:192.0.2.1 -all\"\n_dmarc TXT \"v=DMARC1; {dmarc}\"\nsub TXT \"v=spf1 ip4:192.0.2.1 -all\"\n{}",
+            keys()
+        )
     };
     vec![
-        Zone::signed("sender.test", &domain("p=reject; sp=quarantine; rua=mailto:d@sender.test,mailto:d@outside.test,mailto:d@unwilling.test")),
+        Zone::signed(
+            "sender.test",
+            &domain(
+                "p=reject; sp=quarantine; rua=mailto:d@sender.test,mailto:d@outside.test,mailto:d@unwilling.test",
+            ),
+        ),
         Zone::signed("mild.test", &domain("p=quarantine")),
         Zone::signed("none.test", &domain("p=none")),
         Zone::unsigned("strict.test", &domain("p=reject; adkim=s; aspf=s")),
         Zone::signed("nobody.test", ""),
-        Zone::signed("twice.test", "_dmarc TXT \"v=DMARC1; p=reject\"\n_dmarc TXT \"v=DMARC1; p=none\"\n@ TXT \"v=spf1 -all\"\n@ TXT \"v=spf1 +all\"\n"),
+        Zone::signed(
+            "twice.test",
+            "_dmarc TXT \"v=DMARC1; p=reject\"\n_dmarc TXT \"v=DMARC1; p=none\"\n@ TXT \"v=spf1 -all\"\n@ TXT \"v=spf1 +all\"\n",
+        ),
         Zone::signed("lists.test", &keys()),
         Zone::signed("outside.test", "sender.test._report._dmarc TXT \"v=DMARC1\"\n"),
         Zone::signed("unwilling.test", ""),
@@ -74,9 +86,16 @@ pub fn zones() -> Vec<Zone> {
     ]
 }
 
-/// The server, or nothing where it is not installed.
-pub fn server() -> Option<NameServer> {
-    NameServer::start(&zones())
+/// The server, or nothing where it is not installed. Tests that run at the same time share one.
+pub fn server() -> Option<Arc<NameServer>> {
+    static SHARED: Mutex<Weak<NameServer>> = Mutex::new(Weak::new());
+    let mut shared = SHARED.lock().unwrap();
+    if let Some(server) = shared.upgrade() {
+        return Some(server);
+    }
+    let server = Arc::new(NameServer::start(&zones())?);
+    *shared = Arc::downgrade(&server);
+    Some(server)
 }
 
 pub fn authenticator(server: &NameServer, change: impl FnOnce(&mut AuthenticationConfig)) -> Authenticator {
@@ -127,7 +146,11 @@ impl Mail<'_> {
     }
 
     fn reverse_path(&self) -> ReversePath {
-        if self.path.is_empty() { ReversePath::Null } else { ReversePath::Address(Mailbox::parse(self.path).unwrap()) }
+        if self.path.is_empty() {
+            ReversePath::Null
+        } else {
+            ReversePath::Address(Mailbox::parse(self.path).unwrap())
+        }
     }
 
     fn sender<'s>(&self, path: &'s ReversePath) -> Sender<'s> {

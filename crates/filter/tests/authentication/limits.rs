@@ -97,7 +97,9 @@ async fn a_long_chain_is_no_more_work_than_the_limit() {
     let checks = authenticator(&server, |config| config.limits.arc_sets = 5);
     let set = |i: usize| {
         let state = if i == 1 { "none" } else { "pass" };
-        format!("ARC-Seal: i={i}; a=ed25519-sha256; cv={state}; d=lists.test; s=ed; b=AAAA\r\nARC-Message-Signature: i={i}; a=ed25519-sha256; d=lists.test; s=ed; h=from; bh=AAAA; b=AAAA\r\nARC-Authentication-Results: i={i}; lists.test; none\r\n")
+        format!(
+            "ARC-Seal: i={i}; a=ed25519-sha256; cv={state}; d=lists.test; s=ed; b=AAAA\r\nARC-Message-Signature: i={i}; a=ed25519-sha256; d=lists.test; s=ed; h=from; bh=AAAA; b=AAAA\r\nARC-Authentication-Results: i={i}; lists.test; none\r\n"
+        )
     };
     for (count, reason) in [(5, "body changed"), (6, "chain too long"), (60, "chain too long")] {
         let text = (1..=count).map(set).collect::<String>() + &message("a@sender.test");

@@ -38,7 +38,9 @@ impl Records {
         let strings: Vec<String> = text
             .as_bytes()
             .chunks(255)
-            .map(|part| format!("\"{}\"", String::from_utf8_lossy(part).replace('\\', "\\\\").replace('"', "\\\"")))
+            .map(|part| {
+                format!("\"{}\"", String::from_utf8_lossy(part).replace('\\', "\\\\").replace('"', "\\\""))
+            })
             .collect();
         self.set(name, "TXT", vec![strings.join(" ")]);
     }

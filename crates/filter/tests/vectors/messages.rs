@@ -54,23 +54,37 @@ async fn the_dkim_messages_pass_and_dmarc_follows_the_alignment() {
         let found = verdict(&server, &message).await;
         let name = path.file_name().unwrap().to_string_lossy();
         for dkim in &found.dkim {
-            println!("{name}: {} for {} ({}), author {author}: dmarc={}", dkim.result, dkim.domain, dkim.algorithm, found.dmarc.result);
+            println!(
+                "{name}: {} for {} ({}), author {author}: dmarc={}",
+                dkim.result, dkim.domain, dkim.algorithm, found.dmarc.result
+            );
         }
-        assert_eq!(found.dkim.last().map(|dkim| dkim.result), Some(DkimResult::Pass), "{name}: {:?}", found.dkim);
-        let fits = found.dkim.iter().any(|dkim| dkim.result == DkimResult::Pass && author.ends_with(&dkim.domain));
+        assert_eq!(
+            found.dkim.last().map(|dkim| dkim.result),
+            Some(DkimResult::Pass),
+            "{name}: {:?}",
+            found.dkim
+        );
+        let fits =
+            found.dkim.iter().any(|dkim| dkim.result == DkimResult::Pass && author.ends_with(&dkim.domain));
         assert_eq!(found.dmarc.result == DmarcResult::Pass, fits, "{name}: {:?}", found.dmarc);
         signatures += found.dkim.iter().filter(|dkim| dkim.result == DkimResult::Pass).count();
         aligned += usize::from(fits);
 
         // One octet of the body more, or of a signed field, and none holds.
-        for changed in [[message.as_slice(), b"x\r\n"].concat(), [b"From: x@x.test\r\n".as_slice(), &message].concat()] {
+        for changed in
+            [[message.as_slice(), b"x\r\n"].concat(), [b"From: x@x.test\r\n".as_slice(), &message].concat()]
+        {
             let found = verdict(&server, &changed).await;
             let body_changed = changed.ends_with(b"x\r\n");
             assert!(!body_changed || found.dkim.iter().all(|dkim| dkim.result == DkimResult::Fail), "{name}");
             assert_ne!(found.dmarc.result, DmarcResult::Pass, "{name}");
         }
     }
-    println!("DKIM: {signatures} signatures of {} messages pass, {aligned} messages pass DMARC by them", samples.len());
+    println!(
+        "DKIM: {signatures} signatures of {} messages pass, {aligned} messages pass DMARC by them",
+        samples.len()
+    );
 }
 
 #[tokio::test]

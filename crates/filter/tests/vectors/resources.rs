@@ -15,6 +15,11 @@ pub fn resources() -> PathBuf {
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let package = metadata["packages"].as_array().unwrap().iter().find(|package| package["name"] == "mail-auth").unwrap();
+    let package = metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|package| package["name"] == "mail-auth")
+        .unwrap();
     PathBuf::from(package["manifest_path"].as_str().unwrap()).with_file_name("resources")
 }

@@ -37,13 +37,7 @@ const DIFFERENT: &[(&str, &str, usize, &str, &str)] = &[
         "fail",
         "RFC 7208 §5.7: exists asks for A records, whatever the client's family; the vector has AAAA only",
     ),
-    (
-        "macro.yml",
-        "Macro expansion 2",
-        2,
-        "fail",
-        "the same: the name that exists expands to has AAAA only",
-    ),
+    ("macro.yml", "Macro expansion 2", 2, "fail", "the same: the name that exists expands to has AAAA only"),
 ];
 
 fn cases(path: &Path) -> Vec<Case> {
@@ -56,7 +50,9 @@ fn cases(path: &Path) -> Vec<Case> {
         for line in document.lines() {
             let line = line.trim();
             let line = line.strip_prefix('-').unwrap_or(line).trim();
-            let Some((key, value)) = line.split_once(':').filter(|_| !line.starts_with('#')) else { continue };
+            let Some((key, value)) = line.split_once(':').filter(|_| !line.starts_with('#')) else {
+                continue;
+            };
             let value = value.trim();
             let (name, rest) = value.split_once(' ').unwrap_or((value, ""));
             let list = || rest.split(',').map(|item| item.trim().to_owned()).collect::<Vec<_>>();
@@ -69,7 +65,8 @@ fn cases(path: &Path) -> Vec<Case> {
                 "a" => records.set(name, "A", list()),
                 "aaaa" => records.set(name, "AAAA", list()),
                 "ptr" => {
-                    let names = list().iter().map(|name| format!("{}.", name.trim_end_matches('.'))).collect();
+                    let names =
+                        list().iter().map(|name| format!("{}.", name.trim_end_matches('.'))).collect();
                     records.set(&reverse(name.parse().unwrap()), "PTR", names);
                 }
                 "mx" => {
@@ -77,7 +74,11 @@ fn cases(path: &Path) -> Vec<Case> {
                     for (index, address) in list().iter().enumerate() {
                         let address: IpAddr = address.parse().unwrap();
                         let host = format!("mx{index}.{name}");
-                        records.set(&host, if address.is_ipv4() { "A" } else { "AAAA" }, vec![address.to_string()]);
+                        records.set(
+                            &host,
+                            if address.is_ipv4() { "A" } else { "AAAA" },
+                            vec![address.to_string()],
+                        );
                         hosts.push(format!("{} {host}.", index + 1));
                     }
                     records.set(name, "MX", hosts);
@@ -142,15 +143,18 @@ async fn the_spf_vectors_give_their_results() {
             server.restart(&zones(&case.records));
             served = case.records.clone();
         }
-        let exception =
-            DIFFERENT.iter().find(|known| (known.0, known.1, known.2) == (&case.file, &case.test, case.number));
+        let exception = DIFFERENT
+            .iter()
+            .find(|known| (known.0, known.1, known.2) == (&case.file, &case.test, case.number));
         let mut config = AuthenticationConfig::default();
         let (found, explanation) = check(case, &config, &server).await;
         let label = format!("{}: {} ({})", case.file, case.test, case.number);
         match exception {
             Some((_, _, _, expected, _)) if found == *expected => different += 1,
             Some((_, _, _, expected, _)) => wrong.push(format!("{label}: {found} instead of our {expected}")),
-            None if found != case.result => wrong.push(format!("{label}: {found} instead of {}", case.result)),
+            None if found != case.result => {
+                wrong.push(format!("{label}: {found} instead of {}", case.result))
+            }
             None if case.explanation.is_some() && case.explanation != explanation => {
                 wrong.push(format!("{label}: {explanation:?} instead of {:?}", case.explanation));
             }
@@ -166,7 +170,10 @@ async fn the_spf_vectors_give_their_results() {
     for (file, test, number, result, reason) in DIFFERENT {
         println!("different: {file}: {test} ({number}): {result}: {reason}");
     }
-    println!("SPF: {passed} of {} vectors give their result, {different} differ for the reasons above", cases.len());
+    println!(
+        "SPF: {passed} of {} vectors give their result, {different} differ for the reasons above",
+        cases.len()
+    );
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(cases.len() > 100 && different == DIFFERENT.len());
 }

@@ -248,7 +248,8 @@ mod tests {
 
     fn is(hash: Option<BodyHash>, text: &[u8]) -> bool {
         hash.is_some_and(|hash| {
-            hash.digest.as_ref() == ring::digest::digest(&SHA256, text).as_ref() && hash.length == text.len() as u64
+            hash.digest.as_ref() == ring::digest::digest(&SHA256, text).as_ref()
+                && hash.length == text.len() as u64
         })
     }
 

@@ -8,7 +8,9 @@ use base64::{
 };
 use ring::{
     digest,
-    signature::{ED25519, RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, RsaPublicKeyComponents, UnparsedPublicKey},
+    signature::{
+        ED25519, RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY, RsaPublicKeyComponents, UnparsedPublicKey,
+    },
 };
 
 /// Bits of an RSA key below which a signature is not believed (RFC 8301 §3.2).
@@ -87,7 +89,8 @@ impl Key {
             _ => return Err(KeyError::NoKey("the key record is of another version")),
         }
         let listed = |tag: &str, value: &str| {
-            tags.get(tag).is_none_or(|list| list.split(':').any(|item| item.trim().eq_ignore_ascii_case(value)))
+            tags.get(tag)
+                .is_none_or(|list| list.split(':').any(|item| item.trim().eq_ignore_ascii_case(value)))
         };
         let flagged = |flag: &str| tags.get("t").is_some() && listed("t", flag);
         if !listed("s", "email") && !listed("s", "*") {
@@ -100,9 +103,9 @@ impl Key {
         }
         let public = match tags.get("k").unwrap_or("rsa").to_ascii_lowercase().as_str() {
             "rsa" => Public::rsa(&bytes).ok_or(KeyError::NoKey("the key is no RSA key"))?,
-            "ed25519" => Public::Ed25519(
-                bytes.try_into().map_err(|_| KeyError::NoKey("the key is no Ed25519 key"))?,
-            ),
+            "ed25519" => {
+                Public::Ed25519(bytes.try_into().map_err(|_| KeyError::NoKey("the key is no Ed25519 key"))?)
+            }
             _ => return Err(KeyError::NoKey("the key is of an unknown type")),
         };
         Ok(Self { public, sha256: listed("h", "sha256"), strict: flagged("s"), testing: flagged("y") })
@@ -208,7 +211,8 @@ mod tests {
 
     #[test]
     fn keys_are_read_with_or_without_the_outer_structure() {
-        let Ok(Key { public: Public::Rsa { modulus, exponent }, .. }) = Key::parse(&format!("p={RSA}")) else {
+        let Ok(Key { public: Public::Rsa { modulus, exponent }, .. }) = Key::parse(&format!("p={RSA}"))
+        else {
             panic!("no RSA key");
         };
         assert_eq!((bits(&modulus), exponent.as_slice()), (1024, &[1, 0, 1][..]));
@@ -241,15 +245,24 @@ mod tests {
     #[test]
     fn what_may_not_be_used_is_refused_before_anything_is_computed() {
         let key = Key::parse(&format!("h=sha1; p={RSA}")).unwrap();
-        assert_eq!(key.verify(Algorithm::RsaSha256, b"", b""), Err(KeyError::Unfit("the key is not for SHA-256")));
+        assert_eq!(
+            key.verify(Algorithm::RsaSha256, b"", b""),
+            Err(KeyError::Unfit("the key is not for SHA-256"))
+        );
         let key = Key::parse(&format!("p={RSA}")).unwrap();
         assert_eq!(key.verify(Algorithm::RsaSha1, b"", b""), Err(KeyError::Weak("SHA-1")));
         assert!(matches!(key.verify(Algorithm::Ed25519Sha256, b"", b""), Err(KeyError::Unfit(_))));
         assert_eq!(key.verify(Algorithm::RsaSha256, b"", b""), Err(KeyError::Mismatch));
         let weak = Key { public: Public::Rsa { modulus: vec![255; 96], exponent: vec![3] }, ..key.clone() };
-        assert_eq!(weak.verify(Algorithm::RsaSha256, b"", b""), Err(KeyError::Weak("RSA key shorter than 1024 bits")));
+        assert_eq!(
+            weak.verify(Algorithm::RsaSha256, b"", b""),
+            Err(KeyError::Weak("RSA key shorter than 1024 bits"))
+        );
         let long = Key { public: Public::Rsa { modulus: vec![255; 1025], exponent: vec![3] }, ..key };
-        assert_eq!(long.verify(Algorithm::RsaSha256, b"", b""), Err(KeyError::Weak("RSA key longer than 8192 bits")));
+        assert_eq!(
+            long.verify(Algorithm::RsaSha256, b"", b""),
+            Err(KeyError::Weak("RSA key longer than 8192 bits"))
+        );
     }
 
     proptest::proptest! {

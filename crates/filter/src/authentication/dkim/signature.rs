@@ -63,7 +63,8 @@ impl Signature {
         }
         let required = |tag| tags.get(tag).filter(|value| !value.is_empty());
         let missing = Flaw::Invalid("a required tag is missing");
-        let algorithm = Algorithm::parse(required("a").ok_or(missing)?).ok_or(Flaw::Syntax("unknown algorithm"))?;
+        let algorithm =
+            Algorithm::parse(required("a").ok_or(missing)?).ok_or(Flaw::Syntax("unknown algorithm"))?;
         let domain = domain(required("d").ok_or(missing)?).ok_or(Flaw::Invalid("d= is no domain"))?;
         let selector = required("s").ok_or(missing)?.to_ascii_lowercase();
         let name = |label: &str| {
@@ -108,7 +109,8 @@ impl Signature {
             Some(identity) => {
                 let (_, at) = identity.rsplit_once('@').ok_or(Flaw::Invalid("i= has no domain"))?;
                 let at = self::domain(at).ok_or(Flaw::Invalid("i= has no domain"))?;
-                let below = at.strip_suffix(&domain).is_some_and(|above| above.is_empty() || above.ends_with('.'));
+                let below =
+                    at.strip_suffix(&domain).is_some_and(|above| above.is_empty() || above.ends_with('.'));
                 if !below {
                     return Err(Flaw::Invalid("i= is not in d="));
                 }
@@ -249,24 +251,52 @@ mod tests {
     #[test]
     fn a_field_is_read_with_its_folds() {
         let signature = parse(WHOLE).unwrap();
-        assert_eq!((signature.domain.as_str(), signature.key_name().as_str()), ("example.org", "s1._domainkey.example.org"));
-        assert_eq!((signature.signed.as_slice(), signature.excerpt.as_str()), (&["from".to_owned(), "to".to_owned()][..], "AAAA"));
+        assert_eq!(
+            (signature.domain.as_str(), signature.key_name().as_str()),
+            ("example.org", "s1._domainkey.example.org")
+        );
+        assert_eq!(
+            (signature.signed.as_slice(), signature.excerpt.as_str()),
+            (&["from".to_owned(), "to".to_owned()][..], "AAAA")
+        );
         assert!(signature.is_expired(6) && !signature.is_expired(5));
     }
 
     #[test]
     fn what_misses_something_is_no_signature() {
-        for tag in ["v=1; ", "a=rsa-sha256; ", "d=Example.org; ", "s=S1; ", "h=From : To;", "bh=AAAA; ", "b=AA\r\n AA; "] {
+        for tag in [
+            "v=1; ",
+            "a=rsa-sha256; ",
+            "d=Example.org; ",
+            "s=S1; ",
+            "h=From : To;",
+            "bh=AAAA; ",
+            "b=AA\r\n AA; ",
+        ] {
             assert!(parse(&WHOLE.replace(tag, "")).is_err(), "{tag}");
         }
         for extra in [
-            "; i=a@example.net", "; i=a", "; q=other", "; l=x", "; t=", "; c=odd", "; c=relaxed/odd", "; d=example.org", "; x",
+            "; i=a@example.net",
+            "; i=a",
+            "; q=other",
+            "; l=x",
+            "; t=",
+            "; c=odd",
+            "; c=relaxed/odd",
+            "; d=example.org",
+            "; x",
             "; i=@badexample.org",
         ] {
             assert!(parse(&format!("{WHOLE}{extra}")).is_err(), "{extra}");
         }
-        assert!(parse(&format!("{WHOLE}; i=@sub.example.org; q=other:dns/txt; l=99999999999999999999999")).is_ok());
-        assert_eq!(parse(&WHOLE.replace("From : To", "To")).unwrap_err(), Flaw::Invalid("the signature does not cover From"));
+        assert!(
+            parse(&format!("{WHOLE}; i=@sub.example.org; q=other:dns/txt; l=99999999999999999999999"))
+                .is_ok()
+        );
+        assert_eq!(
+            parse(&WHOLE.replace("From : To", "To")).unwrap_err(),
+            Flaw::Invalid("the signature does not cover From")
+        );
         assert!(parse(&WHOLE.replace("s=S1", "s=a..b")).is_err());
     }
 
@@ -287,10 +317,10 @@ mod tests {
 
     #[test]
     fn fields_are_taken_from_the_bottom_and_never_the_signature_itself() {
-        let signature = "v=1; a=rsa-sha256; d=a.test; s=s; c=relaxed; h=from:x:x:x:dkim-signature; bh=AAAA; b=AAAA";
-        let header = Header::new(
-            format!("X: 1\r\nDKIM-Signature: {signature}\r\nX: 2\r\nFrom: a\r\n").into_bytes(),
-        );
+        let signature =
+            "v=1; a=rsa-sha256; d=a.test; s=s; c=relaxed; h=from:x:x:x:dkim-signature; bh=AAAA; b=AAAA";
+        let header =
+            Header::new(format!("X: 1\r\nDKIM-Signature: {signature}\r\nX: 2\r\nFrom: a\r\n").into_bytes());
         let parsed = Signature::parse(&header, 1, Kind::Dkim).unwrap();
         let text = String::from_utf8(parsed.signed_header(&header)).unwrap();
         assert!(text.starts_with("from:a\r\nx:2\r\nx:1\r\ndkim-signature:v=1;"), "{text}");

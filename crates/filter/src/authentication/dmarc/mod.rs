@@ -148,7 +148,9 @@ impl Policy {
         let found = match &self.found {
             Ok(Some(found)) => found,
             Ok(None) => return verdict,
-            Err(reason) => return DmarcVerdict { result: DmarcResult::TempError, reason: Some(*reason), ..verdict },
+            Err(reason) => {
+                return DmarcVerdict { result: DmarcResult::TempError, reason: Some(*reason), ..verdict };
+            }
         };
         verdict.policy_domain.clone_from(&found.domain);
         verdict.record = Some(Arc::clone(&found.record));
@@ -162,8 +164,7 @@ impl Policy {
             verdict.result = DmarcResult::Fail;
             // §6.6.4: those outside the sample get the next milder treatment.
             verdict.sampled_out = draw >= found.record.percent;
-            verdict.requested =
-                Some(if verdict.sampled_out { found.policy.milder() } else { found.policy });
+            verdict.requested = Some(if verdict.sampled_out { found.policy.milder() } else { found.policy });
         }
         verdict
     }
@@ -184,7 +185,12 @@ mod tests {
     }
 
     fn spf(result: SpfResult, domain: &str) -> SpfVerdict {
-        let check = |result, domain: &str| SpfCheck { result, domain: domain.into(), explanation: None, reason: None };
+        let check = |result, domain: &str| SpfCheck {
+            result,
+            domain: domain.into(),
+            explanation: None,
+            reason: None,
+        };
         SpfVerdict { hello: check(SpfResult::None, "mx.test"), mail_from: Some(check(result, domain)) }
     }
 
@@ -232,18 +238,30 @@ mod tests {
     #[test]
     fn a_softfail_or_neutral_is_no_pass() {
         for result in [SpfResult::SoftFail, SpfResult::Neutral, SpfResult::None, SpfResult::PermError] {
-            assert_eq!(judge("v=DMARC1; p=none", &spf(result, "example.org"), &[], 0).result, DmarcResult::Fail);
+            assert_eq!(
+                judge("v=DMARC1; p=none", &spf(result, "example.org"), &[], 0).result,
+                DmarcResult::Fail
+            );
         }
     }
 
     #[test]
     fn only_an_aligned_uncertainty_makes_it_uncertain() {
         let away = spf(SpfResult::TempError, "other.test");
-        assert_eq!(judge("v=DMARC1; p=reject", &away, &[dkim(DkimResult::TempError, "other.test")], 0).result, DmarcResult::Fail);
-        assert_eq!(judge("v=DMARC1; p=reject", &spf(SpfResult::TempError, "example.org"), &[], 0).result, DmarcResult::TempError);
+        assert_eq!(
+            judge("v=DMARC1; p=reject", &away, &[dkim(DkimResult::TempError, "other.test")], 0).result,
+            DmarcResult::Fail
+        );
+        assert_eq!(
+            judge("v=DMARC1; p=reject", &spf(SpfResult::TempError, "example.org"), &[], 0).result,
+            DmarcResult::TempError
+        );
         let unsure = [dkim(DkimResult::TempError, "example.org")];
         assert_eq!(judge("v=DMARC1; p=reject", &away, &unsure, 0).result, DmarcResult::TempError);
-        assert_eq!(judge("v=DMARC1; p=reject", &spf(SpfResult::Pass, "example.org"), &unsure, 0).result, DmarcResult::Pass);
+        assert_eq!(
+            judge("v=DMARC1; p=reject", &spf(SpfResult::Pass, "example.org"), &unsure, 0).result,
+            DmarcResult::Pass
+        );
     }
 
     #[test]
@@ -258,10 +276,14 @@ mod tests {
 
     #[test]
     fn of_several_authors_the_strictest_failure_counts() {
-        let policies = [policy("example.org", "v=DMARC1; p=quarantine"), policy("bank.test", "v=DMARC1; p=reject")];
+        let policies =
+            [policy("example.org", "v=DMARC1; p=quarantine"), policy("bank.test", "v=DMARC1; p=reject")];
         let verdict = super::verdict(&policies, &spf(SpfResult::Pass, "example.org"), &[], 0);
         assert_eq!((verdict.author.as_str(), verdict.requested), ("bank.test", Some(Disposition::Reject)));
-        assert_eq!(super::verdict(&[], &spf(SpfResult::Pass, "a.test"), &[], 0).result, DmarcResult::PermError);
+        assert_eq!(
+            super::verdict(&[], &spf(SpfResult::Pass, "a.test"), &[], 0).result,
+            DmarcResult::PermError
+        );
     }
 
     #[test]

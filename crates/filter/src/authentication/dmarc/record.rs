@@ -109,7 +109,9 @@ impl Record {
             strict_spf: strict("aspf"),
             percent: if testing { 0 } else { percent.unwrap_or(100) },
             failure_options: get("fo")
-                .filter(|value| value.len() <= 16 && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b':'))
+                .filter(|value| {
+                    value.len() <= 16 && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b':')
+                })
                 .map(str::to_owned),
             reports,
         })
@@ -190,7 +192,15 @@ mod tests {
     #[test]
     fn a_record_without_a_policy_only_reports() {
         assert_eq!(Record::parse("v=DMARC1; rua=mailto:a@b.test").unwrap().policy, Disposition::None);
-        for text in ["v=DMARC1", "v=DMARC1; p=x", "p=reject; v=DMARC1", "v=DMARC2; p=none", "v=dmarc1; p=none", "", "v=spf1 -all"] {
+        for text in [
+            "v=DMARC1",
+            "v=DMARC1; p=x",
+            "p=reject; v=DMARC1",
+            "v=DMARC2; p=none",
+            "v=dmarc1; p=none",
+            "",
+            "v=spf1 -all",
+        ] {
             assert_eq!(Record::parse(text), None, "{text}");
         }
     }

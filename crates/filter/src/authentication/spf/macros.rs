@@ -198,7 +198,8 @@ impl Expand {
         if self.digits == 0 && !self.reversed && self.delimiters.is_empty() {
             return value.to_owned();
         }
-        let separates = |c: char| if self.delimiters.is_empty() { c == '.' } else { self.delimiters.contains(&c) };
+        let separates =
+            |c: char| if self.delimiters.is_empty() { c == '.' } else { self.delimiters.contains(&c) };
         let mut parts: Vec<&str> = value.split(separates).collect();
         if self.reversed {
             parts.reverse();

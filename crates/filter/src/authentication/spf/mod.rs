@@ -95,7 +95,8 @@ fn is_checkable(domain: &str) -> bool {
     domain.len() <= 253
         && domain.contains('.')
         && domain.split('.').all(|label| {
-            (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_graphic() && b != b'[' && b != b']')
+            (1..=63).contains(&label.len())
+                && label.bytes().all(|b| b.is_ascii_graphic() && b != b'[' && b != b']')
         })
 }
 
@@ -193,7 +194,9 @@ impl Run<'_> {
         match (records.next(), records.next()) {
             (None, _) => Ok(None),
             (Some(_), Some(_)) => Err("several SPF records".into()),
-            (Some(text), None) => Record::parse(text).map(Some).ok_or_else(|| "syntax error in the SPF record".into()),
+            (Some(text), None) => {
+                Record::parse(text).map(Some).ok_or_else(|| "syntax error in the SPF record".into())
+            }
         }
     }
 
@@ -208,7 +211,9 @@ impl Run<'_> {
                 // A network of IPv4-mapped addresses is written by those who mean IPv4 clients.
                 IpAddr::V4(ip) => {
                     *length >= 96
-                        && network.to_ipv4_mapped().is_some_and(|net| within4(ip.to_bits(), net.to_bits(), length - 96))
+                        && network
+                            .to_ipv4_mapped()
+                            .is_some_and(|net| within4(ip.to_bits(), net.to_bits(), length - 96))
                 }
             }),
             Mechanism::Include(name) => {
@@ -249,7 +254,10 @@ impl Run<'_> {
     }
 
     /// §5.2. Boxed: an included record may include.
-    fn include(&mut self, domain: String) -> Pin<Box<dyn Future<Output = Result<bool, Outcome>> + Send + '_>> {
+    fn include(
+        &mut self,
+        domain: String,
+    ) -> Pin<Box<dyn Future<Output = Result<bool, Outcome>> + Send + '_>> {
         Box::pin(async move {
             let outcome = self.check_host(domain).await;
             match outcome.result {
@@ -430,7 +438,9 @@ mod tests {
 
     #[test]
     fn below_means_at_a_label() {
-        assert!(is_at_or_below("a.example.org", "Example.org") && is_at_or_below("example.org", "example.org"));
+        assert!(
+            is_at_or_below("a.example.org", "Example.org") && is_at_or_below("example.org", "example.org")
+        );
         assert!(!is_at_or_below("badexample.org", "example.org") && !is_at_or_below("org", "example.org"));
     }
 }

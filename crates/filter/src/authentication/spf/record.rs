@@ -209,23 +209,60 @@ mod tests {
         .unwrap();
         assert_eq!(record.directives.len(), 8);
         assert!(record.explanation.is_some() && record.redirect.is_none());
-        assert!(matches!(&record.directives[0].mechanism, Mechanism::Mx(target) if (target.v4, target.v6) == (24, 64)));
+        assert!(
+            matches!(&record.directives[0].mechanism, Mechanism::Mx(target) if (target.v4, target.v6) == (24, 64))
+        );
     }
 
     #[test]
     fn a_slash_or_colon_may_stand_inside_a_name() {
         let record = parse("v=spf1 a:foo:bar/baz.example.com mx:%{i/}.test/24//64").unwrap();
-        assert!(matches!(&record.directives[0].mechanism, Mechanism::A(target) if (target.v4, target.v6) == (32, 128)));
-        assert!(matches!(&record.directives[1].mechanism, Mechanism::Mx(target) if (target.v4, target.v6) == (24, 64)));
+        assert!(
+            matches!(&record.directives[0].mechanism, Mechanism::A(target) if (target.v4, target.v6) == (32, 128))
+        );
+        assert!(
+            matches!(&record.directives[1].mechanism, Mechanism::Mx(target) if (target.v4, target.v6) == (24, 64))
+        );
     }
 
     #[test]
     fn an_error_anywhere_spoils_the_record() {
         for term in [
-            "all:x", "all/8", "al", "ip4", "ip4:", "ip4:1.2.3", "ip4:1.2.3.4/33", "ip4:1.2.3.4/08", "ip4:1.2.3.4//32",
-            "ip6:::1/129", "ip6:1.2.3.4", "a:", "a:com", "a:b.123", "a:b.test/33", "a/", "a//", "a//129", "a/24/", "include",
-            "include:", "include:b.test/8", "exists:", "exists", "ptr:", "ptr/0", "redirect=", "redirect=a.test redirect=b.test",
-            "exp=a.test exp=a.test", "=x", "-exp=a.test", "a:%{c}.test", "x=%{z}", "mx:b.test:25", "\u{f1}",
+            "all:x",
+            "all/8",
+            "al",
+            "ip4",
+            "ip4:",
+            "ip4:1.2.3",
+            "ip4:1.2.3.4/33",
+            "ip4:1.2.3.4/08",
+            "ip4:1.2.3.4//32",
+            "ip6:::1/129",
+            "ip6:1.2.3.4",
+            "a:",
+            "a:com",
+            "a:b.123",
+            "a:b.test/33",
+            "a/",
+            "a//",
+            "a//129",
+            "a/24/",
+            "include",
+            "include:",
+            "include:b.test/8",
+            "exists:",
+            "exists",
+            "ptr:",
+            "ptr/0",
+            "redirect=",
+            "redirect=a.test redirect=b.test",
+            "exp=a.test exp=a.test",
+            "=x",
+            "-exp=a.test",
+            "a:%{c}.test",
+            "x=%{z}",
+            "mx:b.test:25",
+            "\u{f1}",
         ] {
             assert_eq!(parse(&format!("v=spf1 {term}")), None, "{term}");
         }
