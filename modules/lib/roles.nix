@@ -54,6 +54,16 @@ let
     key = model.secret site host "public_key";
   };
 
+  # The relays' inside ports as another host reaches them, those of its data centre first.
+  relays =
+    site: host:
+    map (other: named site other 1587) (
+      model.peers site host "relay"
+      ++ builtins.filter (other: model.datacenterOf site other != model.datacenterOf site host) (
+        model.hostsWith site "relay"
+      )
+    );
+
   published =
     site: host: role:
     builtins.filter (entry: entry.role == role) (model.publishedFor site host);
@@ -86,6 +96,7 @@ in
         if published site host "mx" == [ ] then [ 25 ] else publishedPorts site host "mx"
       );
       inherit dns;
+      relay = relays site host;
       # The site's own hosts, alerts among them, need no DNS to be believed.
       filter.connection.trusted_networks = [
         "127.0.0.0/8"
@@ -119,11 +130,8 @@ in
       submission = offered 587;
       submissions = offered 465;
       inside = [ (here site host 1587) ];
-      # To whom it hands its queue when it is drained, those nearby first.
-      queue.peers = map (other: named site other 1587) (
-        model.peers site host "relay"
-        ++ builtins.filter (other: model.datacenterOf site other != dc) (model.hostsWith site "relay")
-      );
+      # To whom it hands its queue when it is drained.
+      queue.peers = relays site host;
       signing.keys = model.secret site host "dkim";
       delivery = {
         own_names = base.unique (

@@ -2,21 +2,25 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use common::{PATIENCE, Running, chasqui, json, refusal, run, stdout};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use serde_json::Value;
 
 /// A base at which every port of a demo is free now.
 fn free_base() -> u16 {
     static ASKED: AtomicU16 = AtomicU16::new(0);
     let offsets = [
-        25, 110, 143, 993, 995, 1024, 1110, 1143, 1701, 1702, 2024, 2110, 2143, 9101, 9102, 9103, 9104, 9105,
-        9106,
+        25, 110, 143, 465, 587, 993, 995, 1024, 1110, 1143, 1587, 1701, 1702, 2024, 2110, 2143, 2525, 9101, 9102,
+        9103, 9104, 9105, 9106, 9107,
     ];
     // Below the range from which the system gives ports to clients; another start for each process and each call.
     let start = (std::process::id() % 1000) as u16 * 13 + ASKED.fetch_add(1, Ordering::Relaxed) * 7;
@@ -48,14 +52,34 @@ fn start(dir: &Path, more: &[&str]) -> (Running, Value, u16) {
 }
 
 /// A conversation in lines.
-struct Talk(BufReader<TcpStream>);
+struct Talk<S: Read + Write>(BufReader<S>);
 
-impl Talk {
+fn connected(address: &Value) -> TcpStream {
+    let stream = TcpStream::connect(address.as_str().unwrap()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+impl Talk<TcpStream> {
     fn with(address: &Value) -> Self {
-        let stream = TcpStream::connect(address.as_str().unwrap()).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Self(BufReader::new(stream))
+        Self(BufReader::new(connected(address)))
     }
+}
+
+impl Talk<StreamOwned<ClientConnection, TcpStream>> {
+    /// Over TLS, with the certificate that mail programs are told to trust.
+    fn over_tls(ready: &Value, service: &str) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(ready["ca"].as_str().unwrap()).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = Arc::new(config.with_root_certificates(roots).with_no_client_auth());
+        let tls = ClientConnection::new(config, "localhost".try_into().unwrap()).unwrap();
+        Self(BufReader::new(StreamOwned::new(tls, connected(&ready["endpoints"][service]))))
+    }
+}
+
+impl<S: Read + Write> Talk<S> {
 
     fn say(&mut self, line: &str) {
         write!(self.0.get_mut(), "{line}\r\n").unwrap();
@@ -165,6 +189,44 @@ fn a_demo_delivers_to_both_nodes_and_finds_yesterdays_mail() {
 }
 
 #[test]
+fn what_a_user_sends_out_is_kept_in_the_sink_and_told_of() {
+    let outer = tempfile::tempdir().unwrap();
+    let (mut running, ready, _) = start(&outer.path().join("demo"), &[]);
+    let mut smtp = Talk::over_tls(&ready, "submissions");
+    smtp.until("220 ");
+    smtp.say("EHLO localhost");
+    smtp.until("250 ");
+    for (command, reply) in [
+        ("AUTH PLAIN AGFuYUBlamVtcGxvLnRlc3QAY2hhc3F1aS1kZW1v", "235"),
+        ("MAIL FROM:<ana@ejemplo.test>", "250"),
+        ("RCPT TO:<maria@example.org>", "250"),
+        ("RCPT TO:<beto@ejemplo.test>", "250"),
+        ("DATA", "354"),
+        ("From: ana@ejemplo.test\r\nTo: maria@example.org\r\nSubject: afuera\r\n\r\nHola.\r\n.", "250"),
+        ("QUIT", "221"),
+    ] {
+        smtp.say(command);
+        smtp.until(reply);
+    }
+    let told: Value = serde_json::from_str(&running.line()).unwrap();
+    let left = &told["left"];
+    assert_eq!(left["from"], "ana@ejemplo.test");
+    assert_eq!(left["to"], serde_json::json!(["maria@example.org"]));
+    assert_eq!((&left["subject"], &left["tls"]), (&Value::from("afuera"), &Value::from(true)));
+    let text = std::fs::read_to_string(left["file"].as_str().unwrap()).unwrap();
+    assert!(text.starts_with("Return-Path: <ana@ejemplo.test>\r\nX-Original-To: maria@example.org\r\n"), "{text}");
+    assert!(text.contains("\r\nDKIM-Signature: ") && text.contains("d=ejemplo.test"), "{text}");
+    // Who is of the site gets it from the same queue.
+    let deadline = Instant::now() + PATIENCE;
+    while !inbox(&ready, "beto@ejemplo.test").contains("Subject: afuera") {
+        assert!(Instant::now() < deadline, "beto has nothing");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    running.signal("TERM");
+    assert_eq!(running.ended(), Some(0));
+}
+
+#[test]
 fn each_role_starts_alone_from_the_demos_files() {
     let outer = tempfile::tempdir().unwrap();
     let dir = outer.path().join("demo");
@@ -179,6 +241,7 @@ fn each_role_starts_alone_from_the_demos_files() {
         ("storage", "storage2"),
         ("mx", "mx"),
         ("proxy", "proxy"),
+        ("relay", "relay"),
     ] {
         roles.push(Running::start(chasqui().args([
             role,
@@ -240,7 +303,7 @@ fn a_damaged_database_is_refused_with_one_sentence() {
 }
 
 #[test]
-fn people_get_a_table_and_three_commands() {
+fn people_get_a_table_and_four_commands() {
     let outer = tempfile::tempdir().unwrap();
     let dir = outer.path().join("demo");
     let base = free_base();
@@ -261,6 +324,7 @@ fn people_get_a_table_and_three_commands() {
         format!("smtp://localhost:{}", base + 25),
         format!("imaps://localhost:{}", base + 993),
         format!("pop3s://localhost:{}", base + 995),
+        format!("smtps://localhost:{}", base + 465),
         "--cacert".into(),
         "chasqui-demo".into(),
         "ana@ejemplo.test".into(),

@@ -4,12 +4,15 @@
 //! when it was moved, or when the port base changed; in between they are the operator's to change.
 
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
+use chasqui_base::DomainName;
 use chasqui_base::fsx::{create_private_dir, replace_file_durably};
 use chasqui_base::pki;
 use chasqui_base::tls::{PublicTlsFiles, Role};
 use chasqui_directory::keys::KeyFile;
+use chasqui_relay::sign::Rotation;
 
 use super::DOMAIN;
 use super::ports::Ports;
@@ -73,7 +76,7 @@ pub fn public(dir: &Path) -> PublicTlsFiles {
 /// Makes what is missing and writes the configuration files.
 pub fn write(dir: &Path, ports: Ports) -> anyhow::Result<()> {
     certificates(dir)?;
-    create_private_dir(&dkim(dir)).with_context(|| dkim(dir).display().to_string())?;
+    signing_keys(dir)?;
     let keys = dir.join("directory.keys");
     if !keys.exists() {
         KeyFile::create(&keys)?;
@@ -81,6 +84,20 @@ pub fn write(dir: &Path, ports: Ports) -> anyhow::Result<()> {
     for (file, text) in configurations(dir, ports) {
         put(&dir.join(file), &text)?;
     }
+    Ok(())
+}
+
+/// The keys with which the demo's own domain signs, as `chasqui dkim rotate` makes them.
+fn signing_keys(dir: &Path) -> anyhow::Result<()> {
+    const DAY: u64 = 86_400;
+    let keys = dkim(dir);
+    create_private_dir(&keys).with_context(|| keys.display().to_string())?;
+    if keys.join(DOMAIN).join(chasqui_relay::sign::FILE).exists() {
+        return Ok(());
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs());
+    let times = Rotation { now, overlap: 2 * DAY, keep: 14 * DAY };
+    crate::dkim::rotate(&keys, &DomainName::parse(DOMAIN)?, times)?;
     Ok(())
 }
 
