@@ -422,11 +422,38 @@ fn parse(name: &str) -> Result<Name, DnsError> {
     Ok(parsed.to_lowercase())
 }
 
-/// Lower case, without the final dot; the root is `.`.
+/// Lower case, without the final dot; the root is `.`. What a host's name never has is written as in zone files, and so can be no name
+/// to [`parse`].
 fn text(name: &Name) -> String {
-    let text = name.to_lowercase().to_ascii();
-    match text.strip_suffix('.') {
-        Some("") | None => text,
-        Some(short) => short.to_owned(),
+    let mut text = String::new();
+    for label in name.iter() {
+        if !text.is_empty() {
+            text.push('.');
+        }
+        for &octet in label {
+            match octet {
+                b'.' | b'\\' => text.extend(['\\', char::from(octet)]),
+                0x21..=0x7e => text.push(char::from(octet.to_ascii_lowercase())),
+                _ => text.push_str(&format!("\\{octet:03}")),
+            }
+        }
+    }
+    if text.is_empty() { ".".to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_name_or_refused_without_panic(any in "\\PC{0,300}", name in "[a-zA-Z0-9_-]{1,63}(\\.[a-z0-9_-]{1,63}){0,3}\\.?") {
+            let _ = parse(&any);
+            if let Ok(parsed) = parse(&name) {
+                prop_assert_eq!(text(&parsed), name.trim_end_matches('.').to_lowercase());
+                prop_assert_eq!(parse(&text(&parsed)), Ok(parsed));
+            }
+        }
     }
 }

@@ -20,9 +20,7 @@ use hickory_resolver::net::{DnsError, NetError, NoRecords};
 use hickory_resolver::proto::dnssec::TrustAnchors;
 use hickory_resolver::proto::op::{DnsRequest, DnsRequestOptions, DnsResponse, Query, ResponseCode};
 use hickory_resolver::proto::rr::RecordType;
-use hickory_resolver::{
-    NameServerPool, PoolContext, ResponseCache, TlsConfig, TtlConfig, system_conf,
-};
+use hickory_resolver::{NameServerPool, PoolContext, ResponseCache, TlsConfig, TtlConfig, system_conf};
 
 use crate::config::Config;
 
@@ -56,7 +54,10 @@ impl Transport {
             cache: ResponseCache::new(INFRASTRUCTURE, TtlConfig::from_opts(&short)),
         };
         Ok(match trust_anchors(config)? {
-            Some(anchors) => Self::Validating(DnssecDnsHandle::with_trust_anchor(pool, Arc::new(anchors))),
+            Some(anchors) => Self::Validating(
+                DnssecDnsHandle::with_trust_anchor(pool, Arc::new(anchors))
+                    .validation_cache_size(config.cache_entries),
+            ),
             None => Self::Plain(pool),
         })
     }

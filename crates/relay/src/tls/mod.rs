@@ -109,8 +109,13 @@ impl TlsPolicies {
     /// Begins to keep MTA-STS policies fresh.
     pub fn start(&self, run: &Lifecycle) {
         if self.config.mta_sts {
-            run.spawn(Arc::clone(&self.sts).refresh(run.clone()));
+            run.spawn(Arc::clone(&self.sts).keep_fresh(run.clone()));
         }
+    }
+
+    /// Fetches the MTA-STS policies again that are due at this time, once. What [`start`](Self::start) does every ten minutes.
+    pub async fn refresh(&self, now: SystemTime) {
+        self.sts.refresh(now, &Lifecycle::new()).await;
     }
 
     /// Begins to send TLS reports, if they are configured. `hostname`: under which they are submitted.
@@ -119,8 +124,7 @@ impl TlsPolicies {
         run.spawn(Arc::clone(reports).run(self.sender(hostname, mailer), run.clone()));
     }
 
-    /// Sends the TLS reports that are due at this time. For tests; the role does so by itself.
-    #[doc(hidden)]
+    /// Sends the TLS reports that are due at this time, once. What [`start_reports`](Self::start_reports) does every hour.
     pub async fn send_reports(&self, hostname: &str, mailer: Arc<dyn ReportMailer>, now: SystemTime) {
         let Some(reports) = &self.reports else { return };
         reports.snapshot().await;

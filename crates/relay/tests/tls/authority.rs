@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PublicKeyData};
 use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
@@ -42,7 +42,7 @@ impl Authority {
         let mut params = params(name, &[], -1..10);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let certificate = params.self_signed(&key).unwrap().der().clone();
-        Self { key: key.public_key_der(), issuer: Issuer::new(params, key), certificate }
+        Self { key: key.subject_public_key_info(), issuer: Issuer::new(params, key), certificate }
     }
 
     /// The host's certificate with the CA's behind it.
@@ -68,7 +68,7 @@ impl Authority {
 
 impl Identity {
     fn of(chain: Vec<CertificateDer<'static>>, key: &KeyPair) -> Self {
-        Self { chain, public_key: key.public_key_der(), key: key.serialize_der().into() }
+        Self { chain, public_key: key.subject_public_key_info(), key: key.serialize_der().into() }
     }
 
     /// Signed by itself.

@@ -203,6 +203,58 @@ async fn a_kept_policy_holds_while_nobody_can_be_asked_and_after_a_restart() {
 }
 
 #[tokio::test]
+async fn a_policy_is_fetched_again_before_its_end_without_anybody_asking() {
+    let site = site!();
+    site.web.publish("enforce", 1000);
+    let policies = site.open();
+    assert!(demand(&policies, "sts.test", "other.sts.test", false).await.is_err());
+    let later = |seconds| std::time::SystemTime::now() + Duration::from_secs(seconds);
+    policies.refresh(later(400)).await;
+    assert_eq!(site.web.asked(), 1);
+    // The id stays the same, which a careless keeper may forget to change (RFC 8461 §3.3).
+    site.web.publish("none", 1000);
+    policies.refresh(later(501)).await;
+    assert_eq!(site.web.asked(), 2);
+    assert_eq!(demand(&policies, "sts.test", "other.sts.test", false).await, Ok(ANY));
+    site.web.say(http("500 Oops", "text/plain", "x"));
+    for _ in 0..2 {
+        policies.refresh(later(600)).await;
+    }
+    assert_eq!(site.web.asked(), 3, "not asked again at once");
+}
+
+#[tokio::test]
+async fn domains_whose_policy_is_kept_are_bounded() {
+    let hosts = "_mta-sts.a TXT \"v=STSv1; id=1\"\n_mta-sts.b TXT \"v=STSv1; id=1\"\n_mta-sts.c TXT \"v=STSv1; id=1\"\n";
+    let Some(dns) = NameServer::start(&[Zone::unsigned("many.test", hosts)]) else { return };
+    let authority = Authority::new("Web");
+    let web = PolicyServer::start(&authority.issue(&[
+        "mta-sts.a.many.test",
+        "mta-sts.b.many.test",
+        "mta-sts.c.many.test",
+    ]))
+    .await;
+    web.publish("enforce", 1000);
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
+    let config = TlsConfig {
+        https_server: Some(web.address),
+        extra_ca: Some(folder.path().join("ca.pem")),
+        policies: 2,
+        ..config(folder.path())
+    };
+    let policies = open(&config, dns.resolver());
+    for _ in 0..2 {
+        for domain in ["a.many.test", "b.many.test", "c.many.test"] {
+            assert!(demand(&policies, domain, "other.test", false).await.is_err(), "{domain}");
+        }
+    }
+    // A displaced one is fetched again when it is needed.
+    assert!(web.asked() > 3);
+    assert!(files(folder.path()) <= 3);
+}
+
+#[tokio::test]
 async fn a_policy_ends_with_its_max_age() {
     let mut site = site!();
     site.web.publish("enforce", 1);

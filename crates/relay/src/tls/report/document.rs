@@ -65,7 +65,8 @@ pub struct ReportedPolicy {
     /// Its text: the lines of an MTA-STS policy, or TLSA records.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub policy_string: Vec<String>,
-    /// The recipients' domain.
+    /// The recipients' domain; empty where the sender left it out.
+    #[serde(default)]
     pub policy_domain: String,
     /// The MX patterns of an MTA-STS policy.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "one_or_many")]

@@ -117,27 +117,31 @@ impl Policies {
     }
 
     /// Keeps policies fresh until the role ends.
-    pub(super) async fn refresh(self: Arc<Self>, run: Lifecycle) {
+    pub(super) async fn keep_fresh(self: Arc<Self>, run: Lifecycle) {
         loop {
             tokio::select! {
                 () = run.stopped() => return,
-                () = tokio::time::sleep(ROUND) => {}
-            }
-            let due: Vec<(Arc<str>, Arc<Slot>)> = {
-                let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-                slots.iter().map(|(domain, slot)| (Arc::clone(domain), Arc::clone(slot))).collect()
-            };
-            for (domain, slot) in due {
-                if run.stopping() {
-                    return;
-                }
-                self.refresh_one(&domain, &slot).await;
+                () = tokio::time::sleep(ROUND) => self.refresh(SystemTime::now(), &run).await,
             }
         }
     }
 
+    /// Looks once at every policy, one after the other.
+    pub(super) async fn refresh(&self, now: SystemTime, run: &Lifecycle) {
+        let all: Vec<(Arc<str>, Arc<Slot>)> = {
+            let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            slots.iter().map(|(domain, slot)| (Arc::clone(domain), Arc::clone(slot))).collect()
+        };
+        for (domain, slot) in all {
+            if run.stopping() {
+                return;
+            }
+            self.refresh_one(&domain, &slot, now).await;
+        }
+    }
+
     /// Fetches a policy again that is past half its time, or a day old, whether or not its id has changed.
-    async fn refresh_one(&self, domain: &str, slot: &Slot) {
+    async fn refresh_one(&self, domain: &str, slot: &Slot, now: SystemTime) {
         // One that is being looked at is fresh afterwards.
         let Ok(mut state) = slot.0.try_lock() else { return };
         self.drop_expired(domain, &mut state).await;
@@ -148,7 +152,7 @@ impl Policies {
             return;
         };
         let tried_lately = |at: &Instant| at.elapsed() < REFRESH / 24;
-        if !known.is_due(SystemTime::now(), REFRESH) || state.refreshed.as_ref().is_some_and(tried_lately) {
+        if !known.is_due(now, REFRESH) || state.refreshed.as_ref().is_some_and(tried_lately) {
             return;
         }
         state.refreshed = Some(Instant::now());
