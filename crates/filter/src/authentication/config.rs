@@ -37,7 +37,7 @@ pub enum WhenUnsure {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuthenticationConfig {
-    /// Whether messages are checked. Foreign `Authentication-Results` with our name are removed either way. Default true.
+    /// Whether messages are checked, and `Authentication-Results` that others wrote in our name removed. Default true.
     pub enabled: bool,
     /// The name in `Authentication-Results` (RFC 8601 §2.5), the same for all exchangers of a site. Default: the hostname.
     pub authserv_id: Option<String>,

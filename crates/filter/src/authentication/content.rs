@@ -2,13 +2,12 @@
 
 use super::{
     dkim::canonical::{BodyHasher, BodyHashes},
-    header::{self, Header},
-    results,
+    header,
 };
 use chasqui_courier::{Content, blocking};
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
+    fs::File,
+    io::{self, Read as _, Seek as _, SeekFrom},
     path::PathBuf,
 };
 
@@ -22,7 +21,7 @@ pub(crate) async fn header(content: &Content, limit: usize) -> io::Result<Option
         Content::Spilled { .. } | Content::Stored { .. } => {
             let place = Place::of(content)?;
             blocking(move || {
-                let (_, start) = place.front(limit, false)?;
+                let start = place.front(limit)?;
                 Ok(header_of(&start, limit))
             })
             .await
@@ -61,7 +60,7 @@ pub(crate) async fn hash_body(
         Content::Spilled { .. } | Content::Stored { .. } => {
             let place = Place::of(content)?;
             blocking(move || {
-                let mut file = place.open(false)?;
+                let mut file = File::open(&place.path)?;
                 file.seek(SeekFrom::Start(place.offset.saturating_add(body)))?;
                 let mut rest = file.take(place.length.saturating_sub(body));
                 let mut piece = vec![0; PIECE];
@@ -75,37 +74,6 @@ pub(crate) async fn hash_body(
             .await
         }
     }
-}
-
-/// Removes the `Authentication-Results` that are not ours to believe; returns how many. In a file they are renamed to
-/// `X-Removed-Auth-Results` instead, which is as long: 50 MB need not be copied for it.
-pub(crate) async fn strip(
-    content: &mut Content,
-    authserv_id: &str,
-    all: bool,
-    limit: usize,
-) -> io::Result<usize> {
-    if let Content::Memory(text) = content {
-        let Some((header, _)) = header_of(text, limit) else { return Ok(0) };
-        let spans = results::foreign(&Header::new(header), authserv_id, all);
-        for span in spans.iter().rev() {
-            text.drain(span.clone());
-        }
-        return Ok(spans.len());
-    }
-    let place = Place::of(content)?;
-    let authserv_id = authserv_id.to_owned();
-    blocking(move || {
-        let (mut file, start) = place.front(limit, true)?;
-        let Some((header, _)) = header_of(&start, limit) else { return Ok(0) };
-        let spans = results::foreign(&Header::new(header), &authserv_id, all);
-        for span in &spans {
-            file.seek(SeekFrom::Start(place.offset + span.start as u64))?;
-            file.write_all(results::REMOVED)?;
-        }
-        Ok(spans.len())
-    })
-    .await
 }
 
 /// A part of a file.
@@ -125,18 +93,13 @@ impl Place {
         Ok(Self { path, offset, length: content.len() })
     }
 
-    fn open(&self, write: bool) -> io::Result<File> {
-        OpenOptions::new().read(true).write(write).open(&self.path)
-    }
-
-    /// The file, and what stands at the front: all, or enough to see that the header is longer than `limit`.
-    fn front(&self, limit: usize, write: bool) -> io::Result<(File, Vec<u8>)> {
-        let mut file = self.open(write)?;
+    /// What stands at the front: all, or enough to see that the header is longer than `limit`.
+    fn front(&self, limit: usize) -> io::Result<Vec<u8>> {
+        let mut file = File::open(&self.path)?;
         file.seek(SeekFrom::Start(self.offset))?;
-        let wanted = self.length.min(limit as u64 + 5);
         let mut text = Vec::new();
-        (&mut file).take(wanted).read_to_end(&mut text)?;
-        Ok((file, text))
+        file.take(self.length.min(limit as u64 + 5)).read_to_end(&mut text)?;
+        Ok(text)
     }
 }
 
@@ -178,32 +141,5 @@ mod tests {
             assert!(header(&content, 99).await.unwrap().is_none());
             assert!(header(&content, 100).await.unwrap().is_some());
         }
-    }
-
-    #[tokio::test]
-    async fn results_in_our_name_leave_memory_and_are_renamed_in_a_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let text = b"A: 1\r\nAuthentication-Results: mx.test;\r\n\tspf=pass\r\nB: 2\r\nAUTHENTICATION-RESULTS: mx.test; none\r\nAuthentication-Results: other.test; none\r\n\r\nAuthentication-Results: mx.test; body\r\n";
-        let mut memory = Content::Memory(text.to_vec());
-        assert_eq!(strip(&mut memory, "mx.test", false, 9999).await.unwrap(), 2);
-        let Content::Memory(left) = memory else { panic!("moved") };
-        assert_eq!(
-            left,
-            b"A: 1\r\nB: 2\r\nAuthentication-Results: other.test; none\r\n\r\nAuthentication-Results: mx.test; body\r\n"
-        );
-        let mut file = stored(text, folder.path());
-        assert_eq!(strip(&mut file, "mx.test", false, 9999).await.unwrap(), 2);
-        let left = String::from_utf8(std::fs::read(file.path().unwrap()).unwrap()).unwrap();
-        assert_eq!(left.len(), text.len() + 12);
-        assert_eq!(left.matches("X-Removed-Auth-Results: mx.test").count(), 2);
-        assert!(left.starts_with("beforeA: 1") && left.ends_with("behind"));
-        assert!(left.contains(
-            "Authentication-Results: other.test; none\r\n\r\nAuthentication-Results: mx.test; body"
-        ));
-    }
-
-    #[test]
-    fn the_new_name_is_as_long_as_the_old() {
-        assert_eq!(results::REMOVED.len(), "Authentication-Results".len());
     }
 }

@@ -71,11 +71,6 @@ impl Header {
         self.fields.get(index).map_or(&[], |field| &self.text[field.start..field.end])
     }
 
-    /// Where a field begins and ends.
-    pub(crate) fn span(&self, index: usize) -> std::ops::Range<usize> {
-        self.fields.get(index).map_or(0..0, |field| field.start..field.end)
-    }
-
     /// The fields of a name, from the top.
     pub(crate) fn named(&self, name: &str) -> impl Iterator<Item = usize> {
         (0..self.len()).filter(|index| self.name(*index).eq_ignore_ascii_case(name.as_bytes()))
@@ -144,7 +139,7 @@ mod tests {
             (&b"X"[..], &b" y: z"[..], &b"X: y: z"[..])
         );
         assert_eq!(header.named("to").collect::<Vec<_>>(), [1]);
-        assert!(header.name(9).is_empty() && header.value(9).is_empty() && header.span(9).is_empty());
+        assert!(header.name(9).is_empty() && header.value(9).is_empty());
     }
 
     #[test]
@@ -167,7 +162,6 @@ mod tests {
             let text = parts.concat();
             let header = Header::new(text.clone().into_bytes());
             for index in 0..header.len() {
-                proptest::prop_assert_eq!(header.span(index).len(), header.raw(index).len());
                 proptest::prop_assert!(header.name(index).len() + header.value(index).len() < header.raw(index).len());
             }
             let _ = (end(text.as_bytes(), true), end(text.as_bytes(), false), Tags::parse(&text).is_some());

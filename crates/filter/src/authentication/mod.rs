@@ -176,29 +176,11 @@ impl Authenticator {
         self.0.rules.action(verdict, recipient_domains.iter().copied())
     }
 
-    /// Removes the `Authentication-Results` that a message brings in our name (RFC 8601 §5), or all of them if so configured;
-    /// returns how many. In a file they are renamed to `X-Removed-Auth-Results` instead. To be called after
-    /// [`message`](Self::message): what is removed may be signed.
-    ///
-    /// # Errors
-    /// When the file of the message cannot be read or written.
-    pub async fn strip_results(&self, content: &mut Content) -> io::Result<usize> {
-        let config = &self.0.config;
-        content::strip(
-            content,
-            &self.0.authserv_id,
-            config.remove_all_results,
-            config.limits.header_size.as_usize(),
-        )
-        .await
-    }
-
-    /// Whether a header field, with its CR LF, is an `Authentication-Results` that [`strip_results`](Self::strip_results) would remove.
+    /// Whether a header field, whole, is an `Authentication-Results` that has to be removed from a message that comes in: one that
+    /// claims to be ours (RFC 8601 §5), or any if so configured. To be removed after [`message`](Self::message): it may be signed.
     #[must_use]
     pub fn is_foreign(&self, field: &[u8]) -> bool {
-        let config = &self.0.config;
-        !results::foreign(&Header::new(field.to_vec()), &self.0.authserv_id, config.remove_all_results)
-            .is_empty()
+        results::is_foreign(field, &self.0.authserv_id, self.0.config.remove_all_results)
     }
 
     fn blank(&self, spf: &SpfVerdict) -> Verdict {

@@ -11,10 +11,13 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+/// From, to, message.
+type Submission = (String, Vec<String>, Vec<u8>);
+
 /// Keeps what is sent, or takes nothing.
 #[derive(Default)]
 struct Kept {
-    messages: Mutex<Vec<(String, Vec<String>, Vec<u8>)>>,
+    messages: Mutex<Vec<Submission>>,
     closed: bool,
 }
 

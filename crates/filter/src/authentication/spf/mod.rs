@@ -422,7 +422,7 @@ mod tests {
 
     #[test]
     fn prefix_lengths_from_nothing_to_all_compare() {
-        let [a, b] = [[192, 0, 2, 1], [192, 0, 2, 2]].map(|ip| u32::from_be_bytes(ip));
+        let [a, b] = [[192, 0, 2, 1], [192, 0, 2, 2]].map(u32::from_be_bytes);
         assert!(within4(a, b, 0) && within4(a, b, 30) && !within4(a, b, 31) && !within4(a, b, 32));
         assert!(within4(a, a, 32) && within6(1, 2, 0) && within6(1, 2, 126) && !within6(1, 2, 128));
     }
