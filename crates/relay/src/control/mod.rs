@@ -21,6 +21,8 @@ use tokio::io::AsyncWriteExt as _;
 const CONNECTIONS: AcceptLimits = AcceptLimits { connections: 32, per_address: 32 };
 /// How long a request may take to come, and an answer to be taken.
 const WAIT: Duration = Duration::from_secs(30);
+/// Pieces that are read of what nobody asked for.
+const LEFT_OVER: usize = 64;
 /// How often progress is told.
 const TELL: Duration = Duration::from_millis(500);
 /// Who may connect: the relay's user and its group.
@@ -82,7 +84,8 @@ impl Session {
                 break end;
             }
             if line.len() >= LONGEST_REQUEST {
-                return self.say(&Answer::Error("the request is too long".into())).await;
+                self.say(&Answer::Error("the request is too long".into())).await?;
+                return self.finish().await;
             }
             let read = self.stream.read_more(&mut line, LONGEST_REQUEST);
             if tokio::time::timeout(WAIT, read)
@@ -100,7 +103,21 @@ impl Session {
         if let Err(reason) = answered {
             self.say(&Answer::Error(reason)).await?;
         }
-        self.stream.shutdown().await
+        self.finish().await
+    }
+
+    /// Ends the connection. What still comes is read first, since what is closed with something unread loses our answer.
+    async fn finish(mut self) -> io::Result<()> {
+        self.stream.shutdown().await?;
+        let mut rest = Vec::new();
+        for _ in 0..LEFT_OVER {
+            rest.clear();
+            let read = self.stream.read_more(&mut rest, LONGEST_REQUEST);
+            if tokio::time::timeout(WAIT, read).await.unwrap_or(Ok(0))? == 0 {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// The inner error is the operator's, the outer the connection's.

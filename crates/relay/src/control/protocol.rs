@@ -276,6 +276,9 @@ pub struct Progress {
     pub handed: u64,
     /// Messages that are left.
     pub left: u64,
+    /// Messages that an operator holds back, which are not handed over.
+    #[serde(default)]
+    pub held: usize,
     /// Attempts that were under way and are waited for.
     pub running: usize,
     /// What went wrong last.

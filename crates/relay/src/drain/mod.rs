@@ -117,6 +117,7 @@ impl Drain {
         let mut progress = self.state().clone();
         progress.left = self.queue.len() as u64;
         progress.running = self.queue.running();
+        progress.held = self.queue.held();
         progress.done = progress.draining
             && self.queue.is_loaded()
             && !self.queue.is_arriving()

@@ -28,6 +28,8 @@ mod record;
 mod settle;
 mod syncer;
 mod take;
+#[cfg(test)]
+mod tests;
 mod work;
 
 pub use open::original;

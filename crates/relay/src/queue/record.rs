@@ -323,3 +323,105 @@ fn sum(id: DeliveryId, text: &[u8]) -> [u8; SUM - 1] {
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn envelope() -> Envelope {
+        Envelope {
+            id: DeliveryId::from_bytes([7; 16]),
+            reverse_path: "ana@example.org".parse().unwrap(),
+            recipients: vec![
+                Recipient {
+                    address: "ñandú@ejemplo.test".into(), notify: Notify::default(), original: None
+                },
+                Recipient {
+                    address: "\"a b\"@[192.0.2.1]".into(),
+                    notify: Notify { success: true, failure: false, delay: false, explicit: true },
+                    original: Some("rfc822;x y@example.org".into()),
+                },
+            ],
+            smtputf8: true,
+            body: BodyKind::EightBitMime,
+            require_tls: true,
+            envelope_id: Some("QQ 314".into()),
+            returns: Some(Returns::Full),
+            priority: -4,
+            received: 1_700_000_000,
+            not_before: Some(1_700_000_100),
+            expires: 1_700_432_000,
+            source: Source::User("ana@example.org".parse().unwrap()),
+            message_id: Some("1\n2\"@example.org".into()),
+        }
+    }
+
+    fn read(text: &[u8]) -> Result<(Envelope, u64), RecordError> {
+        decode_envelope(DeliveryId::from_bytes([7; 16]), text.strip_suffix(b"\n").unwrap_or(text))
+    }
+
+    #[test]
+    fn an_envelope_is_one_line_and_is_read_as_it_was_written() {
+        let mut one = envelope();
+        for source in [one.source.clone(), Source::Role, Source::Own] {
+            one.source = source;
+            let text = encode_envelope(&one, 99);
+            assert_eq!(text.iter().filter(|byte| **byte == b'\n').count(), 1);
+            assert_eq!(read(&text).unwrap(), (one.clone(), 99));
+        }
+        one.reverse_path = chasqui_smtp::ReversePath::Null;
+        assert_eq!(read(&encode_envelope(&one, 0)).unwrap().0, one);
+    }
+
+    #[test]
+    fn a_file_of_version_1_stays_readable_and_a_later_one_is_not_guessed_at() {
+        let id = DeliveryId::from_bytes([7; 16]);
+        let front = |version: u32| {
+            let json = format!(
+                r#"{{"chasqui_queue":{version},"id":"{id}","length":5,"received":1,"expires":2,"reverse_path":"","recipients":[{{"address":"a@b.test"}}],"source":"own"}}"#
+            );
+            [json.as_bytes(), b" ", &sum(id, json.as_bytes())].concat()
+        };
+        let (envelope, length) = read(&front(1)).unwrap();
+        assert_eq!(
+            (envelope.recipients[0].notify, envelope.source, length),
+            (Notify::default(), Source::Own, 5)
+        );
+        assert!(matches!(read(&front(2)), Err(RecordError::Version(2))));
+    }
+
+    #[test]
+    fn a_reply_is_read_as_it_was_written_and_a_long_one_is_cut() {
+        let long = Reply::new(550, (5, 1, 1), format!("no\n{}", "ñ".repeat(1000)));
+        let text = reply_text(&long);
+        assert!(text.len() <= 500 && text.starts_with("550 5.1.1 no / ñ"));
+        assert_eq!(reply(&text).unwrap().to_string(), text);
+        assert_eq!(reply("nonsense"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_damaged_line_is_never_taken_for_a_whole_one(at in 0_usize..2000, with in any::<u8>(), cut in any::<bool>()) {
+            let whole = encode_envelope(&envelope(), 9);
+            let mut text = whole.clone();
+            let at = at % text.len();
+            if cut { text.truncate(at) } else { text[at] = with }
+            prop_assert!(read(&text).is_err() || text == whole || text == whole[..whole.len() - 1]);
+            let id = DeliveryId::from_bytes([7; 16]);
+            let record = Record::Deferred { at: 1, recipients: vec![0, 1], remote: None, reply: "451 4.0.0 no".into() };
+            let mut records = [Record::Held { at: 1, held: true }.encode(id), record.encode(id)].concat();
+            let at = at % records.len();
+            records[at] = with;
+            let found = Record::decode_all(id, &records);
+            prop_assert!(found.iter().all(|one| *one == record || *one == Record::Held { at: 1, held: true }));
+            prop_assert!(!found.is_empty());
+        }
+
+        #[test]
+        fn any_octets_are_read_without_panic(octets in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = read(&octets);
+            Record::decode_all(DeliveryId::from_bytes([7; 16]), &octets);
+        }
+    }
+}

@@ -38,6 +38,12 @@ impl Queue {
         self.index().totals().running
     }
 
+    /// Messages that an operator holds back.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.index().totals().held
+    }
+
     /// Whether messages are being written that were accepted before.
     #[must_use]
     pub fn is_arriving(&self) -> bool {

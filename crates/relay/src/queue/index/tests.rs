@@ -149,7 +149,7 @@ fn a_destination_in_trouble_is_left_alone_then_probed_and_opens_up_step_by_step(
     }
     assert_eq!((counted, index.totals().troubled), (1, 1));
     assert!(start_all(&mut index, 20, 30_999).is_empty());
-    let mut more = |index: &mut Index, now: u64| start_all(index, 20, now);
+    let more = |index: &mut Index, now: u64| start_all(index, 20, now);
     let probe = more(&mut index, 31_000);
     assert_eq!(probe.len(), 1, "one probe");
     index.close(
