@@ -26,6 +26,8 @@ mod header;
 mod keys;
 pub(crate) mod lookup;
 mod policy;
+#[cfg(test)]
+mod random;
 mod results;
 mod spf;
 mod verdict;

@@ -403,6 +403,28 @@ impl Run<'_> {
     }
 }
 
+/// Reads a record and expands what is in it.
+#[cfg(test)]
+pub(crate) fn read_record(text: &[u8]) {
+    let values = Values {
+        ip: IpAddr::from([192, 0, 2, 1]),
+        sender: "a-b@example.org",
+        hello: "mx.example.org",
+        domain: "example.org",
+        validated: "unknown",
+        receiver: "here.test",
+        now: 0,
+    };
+    if let Some(record) = Record::parse(text).filter(|_| record::is_spf(text)) {
+        for name in record.redirect.iter().chain(&record.explanation) {
+            let _ = name.expand_name(&values);
+        }
+    }
+    if let Some(text) = MacroString::parse(&String::from_utf8_lossy(text), true) {
+        let _ = text.expand_name(&values);
+    }
+}
+
 fn within4(ip: u32, network: u32, length: u8) -> bool {
     (ip ^ network).checked_shr(u32::from(32 - length.min(32))).unwrap_or(0) == 0
 }
