@@ -25,12 +25,12 @@ class Daemon:
 
     def start(self):
         self.process = Process(self.command(), self.folder / "log")
-        wait_until(self.ready, f"{self.command()[0]} is not ready: {self.process.log_text()[-2000:]}", 60)
+        wait_until(self.ready, f"{type(self).__name__} is not ready", 60)
         return self
 
     def ready(self):
         if not self.process.running():
-            raise AssertionError(f"{self.command()[0]} ended:\n{self.process.log_text()[-4000:]}")
+            raise AssertionError(f"{type(self).__name__} ended:\n{self.process.log_text()[-4000:]}")
         return listens(self.port)
 
     def stop(self):
@@ -92,10 +92,10 @@ class Spamd(Daemon):
 
 
 class Milter(Daemon):
-    """A filter on libmilter, the library of Sendmail's authors: see milter.py."""
+    """A filter on libmilter, the library of Sendmail's authors: see scripted_milter.py."""
 
     def command(self):
-        return ["/usr/bin/python3", str(HERE / "milter.py"), f"inet:{self.port}@127.0.0.1", str(self.folder / "seen")]
+        return ["/usr/bin/python3", str(HERE / "scripted_milter.py"), f"inet:{self.port}@127.0.0.1", str(self.folder / "seen")]
 
     def seen(self):
         """What it was told, line by line."""

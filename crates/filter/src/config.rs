@@ -2,7 +2,7 @@
 
 use crate::{
     authentication::AuthenticationConfig, connection::config::ConnectionConfig,
-    content::config::ContentConfig,
+    content::config::ContentConfig, report::ReportsConfig,
 };
 use chasqui_base::StartError;
 use schemars::JsonSchema;
@@ -18,6 +18,8 @@ pub struct Config {
     pub authentication: AuthenticationConfig,
     /// Filters that read messages.
     pub content: ContentConfig,
+    /// DMARC reports to the domains that ask for them. They leave by the relays that the exchanger's `relay` names.
+    pub reports: ReportsConfig,
 }
 
 impl Config {
@@ -28,7 +30,8 @@ impl Config {
     pub fn check(&self) -> Result<(), StartError> {
         self.connection.check()?;
         self.authentication.check("filter.authentication")?;
-        self.content.check()
+        self.content.check()?;
+        self.reports.check("filter.reports")
     }
 }
 

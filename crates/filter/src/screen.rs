@@ -5,6 +5,7 @@ use crate::{
     authentication::{Action as Authenticity, Authenticator, Sender, SpfVerdict},
     connection::{Checks, Client},
     content::{self, Action, Draft, EnvelopeChanges, Greeting, Peer, Scanners, is_ours},
+    report::Reports,
     task::Pending,
 };
 use chasqui_base::{DeliveryId, DomainName, StartError};
@@ -24,6 +25,7 @@ struct Inner {
     checks: Arc<Checks>,
     authenticator: Option<Authenticator>,
     scanners: Option<Arc<Scanners>>,
+    reports: Option<Reports>,
     header_size: usize,
     metrics: Metrics,
 }
@@ -52,9 +54,16 @@ impl Filter {
             checks: Checks::open(&config.connection, &name, resolver, &metrics)?,
             authenticator,
             scanners: Scanners::new(&config.content, hostname, &metrics),
+            reports: Reports::open(&config.reports, hostname)?,
             header_size: authentication.limits.header_size.as_usize(),
             metrics,
         })))
+    }
+
+    /// The DMARC reports, if they are collected: whoever runs the exchanger sends them.
+    #[must_use]
+    pub fn reports(&self) -> Option<Reports> {
+        self.0.reports.clone()
     }
 
     /// A client has connected. `None` when nothing at all is to be asked of it.
@@ -222,6 +231,9 @@ impl Screen {
             top.push_str(&verdict.results);
             let outcome = judged.take(action, &mut marks);
             self.filter.metrics.check("authentication", outcome);
+            if let Some(reports) = &self.filter.reports {
+                reports.note(verdict, self.peer.ip, action);
+            }
             tracing::info!(
                 delivery = %message.id, peer = %self.peer.ip, spf = verdict.spf.result().as_str(),
                 dmarc = verdict.dmarc.result.as_str(), author = verdict.dmarc.author, outcome, "authentication"

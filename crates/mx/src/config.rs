@@ -2,7 +2,7 @@
 
 use chasqui_base::{
     ByteSize, EmailAddress, Span, StartError,
-    net::{AcceptLimits, IpNetwork, ListenAddress},
+    net::{AcceptLimits, Endpoint, IpNetwork, ListenAddress},
     tls::{PublicTlsFiles, TlsFiles},
 };
 use chasqui_courier::config::Delivery;
@@ -45,6 +45,8 @@ pub struct Config {
     pub dns: chasqui_dns::Config,
     /// What is believed of clients and messages.
     pub filter: chasqui_filter::Config,
+    /// Relays that take messages of our own, `host:1587`, tried in turn: DMARC reports so far. Default none.
+    pub relay: Vec<Endpoint>,
 }
 
 impl Default for Config {
@@ -64,6 +66,7 @@ impl Default for Config {
             spool: Spool::default(),
             dns: chasqui_dns::Config::default(),
             filter: chasqui_filter::Config::default(),
+            relay: Vec::new(),
         }
     }
 }

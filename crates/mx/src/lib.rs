@@ -12,12 +12,14 @@
 //! - `transaction`, `message`, `examine`: a transaction up to its text, and what becomes of the message then.
 //! - `delivery`: the rules by which nothing is lost or doubled. Read this first.
 //! - `spool`: messages that wait.
+//! - `outbox`: messages of our own.
 
 pub mod config;
 mod delivery;
 mod examine;
 mod message;
 mod metrics;
+mod outbox;
 mod service;
 mod session;
 mod spool;

@@ -3,6 +3,7 @@
 use crate::{
     config::{Config, WhenUnavailable},
     metrics::Metrics,
+    outbox::Relays,
     session,
     spool::Spool,
 };
@@ -16,7 +17,7 @@ use chasqui_base::{
 use chasqui_courier::{Courier, Directory, Nodes, Source};
 use chasqui_directory::DirectoryClient;
 use chasqui_dns::Resolver;
-use chasqui_filter::Filter;
+use chasqui_filter::{Filter, report::Reports};
 use chasqui_smtp::{Profile, Protocol};
 use prometheus_client::registry::Registry;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,6 +42,7 @@ pub struct MxService {
 
 struct Idle {
     listeners: Vec<Listener>,
+    reports: Option<(Reports, Resolver, Relays)>,
     recovered: mpsc::Receiver<String>,
 }
 
@@ -77,6 +79,12 @@ impl Policy {
             return Err(StartError::value("limits", "`recipients` and `memory` must not be 0"));
         }
         config.filter.check()?;
+        if config.filter.reports.from.is_some() && config.relay.is_empty() {
+            return Err(StartError::value(
+                "relay",
+                "`filter.reports.from` is set, and reports leave by a relay: name one",
+            ));
+        }
         for address in &config.listen {
             require_tls_or_local("listen", address, config.public_tls.is_some())?;
         }
@@ -135,6 +143,12 @@ impl MxService {
         resolver.register(registry);
         let filter = Filter::open(&config.filter, &resolver, &config.hostname, registry)?;
         let (recovery, recovered) = mpsc::channel(RECOVERED);
+        let relays = Relays {
+            endpoints: config.relay.clone(),
+            tls: role_tls.clone(),
+            hostname: config.hostname.clone(),
+        };
+        let reports = filter.reports().map(|reports| (reports, resolver, relays));
         let gate = Gate::new(accept_limits(&config));
         let links = chasqui_courier::Metrics::register(registry.sub_registry_with_prefix("chasqui_mx"));
         let directory = Directory::new(directory, links.look_up.clone());
@@ -150,7 +164,7 @@ impl MxService {
                 tls,
                 policy: ArcSwap::from_pointee(policy),
             }),
-            idle: Mutex::new(Some(Idle { listeners, recovered })),
+            idle: Mutex::new(Some(Idle { listeners, reports, recovered })),
             gate,
             proxy_networks: config.proxy_networks,
             endpoints,
@@ -178,7 +192,10 @@ impl RoleService for MxService {
 
     fn start(&self, run: &Lifecycle) {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Idle { listeners, recovered }) = idle else { return };
+        let Some(Idle { listeners, reports, recovered }) = idle else { return };
+        if let Some((reports, resolver, relays)) = reports {
+            run.spawn(reports.run(resolver, relays, run.clone()));
+        }
         let exchanger = &self.exchanger;
         let worker =
             Arc::clone(&exchanger.spool).work(Arc::clone(&exchanger.courier), recovered, run.clone());

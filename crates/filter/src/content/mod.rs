@@ -10,7 +10,7 @@ pub mod clamd;
 pub mod config;
 mod draft;
 pub mod head;
-mod milter;
+pub mod milter;
 mod scan;
 pub mod spamd;
 pub mod structure;

@@ -105,7 +105,11 @@ async fn weights_add_up_and_codes_choose() {
     assert_eq!(of("192.0.2.67", "mail.example.com", "a@example.com").await, "", "another code");
     assert_eq!(of("192.0.2.3", "mail.example.com", "a@bad.example.test").await, "listed=domains.test");
     assert_eq!(of("192.0.2.3", "bad.example.test", "").await, "listed=domains.test");
-    assert_eq!(of("192.0.2.1", "mail.example.com", "").await, "listed=domains.test", "by its name in the reverse DNS");
+    assert_eq!(
+        of("192.0.2.1", "mail.example.com", "").await,
+        "listed=domains.test",
+        "by its name in the reverse DNS"
+    );
     let both = of("192.0.2.66", "mail.example.com", "a@bad.example.test").await;
     assert!(both.starts_with("550 5.7.1 ") && both.contains("bl.test"), "{both}");
     let names = of("192.0.2.3", "bad.example.test", "a@bad.example.test").await;
@@ -127,7 +131,8 @@ async fn greetings_are_looked_up_where_that_is_asked_for() {
 #[tokio::test]
 async fn without_an_answer_nobody_is_refused_and_nobody_waits_for_long() {
     let Some(mut server) = server() else { return };
-    let settings = "[reverse_dns]\nmissing = 'reject'\n[lists]\ndeadline = '1s'\n[[lists.address]]\nzone = 'bl.test'\n";
+    let settings =
+        "[reverse_dns]\nmissing = 'reject'\n[lists]\ndeadline = '1s'\n[[lists.address]]\nzone = 'bl.test'\n";
     let checks = checks(&server, settings);
     server.stop();
     let started = Instant::now();
@@ -138,7 +143,8 @@ async fn without_an_answer_nobody_is_refused_and_nobody_waits_for_long() {
 #[tokio::test]
 async fn trusted_networks_are_asked_nothing() {
     let Some(server) = server() else { return };
-    let settings = "trusted_networks = ['192.0.2.0/24']\n[reverse_dns]\nmissing = 'reject'\n[rates]\nconnections = 1\n";
+    let settings =
+        "trusted_networks = ['192.0.2.0/24']\n[reverse_dns]\nmissing = 'reject'\n[rates]\nconnections = 1\n";
     let checks = checks(&server, settings);
     for _ in 0..3 {
         let mut client = greeted(&checks, "192.0.2.3", "mx.example.org");

@@ -1,6 +1,7 @@
 //! The exchanger as a whole, over real sockets and folders, with an LMTP server of our own in place of storage nodes.
 
 mod faults;
+mod filters;
 mod node;
 mod paths;
 mod replies;

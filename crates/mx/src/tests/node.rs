@@ -31,6 +31,8 @@ pub(super) struct State {
     pub duplicates: usize,
     pub connections: usize,
     pub senders: Vec<String>,
+    /// Whether each transaction was announced as unwanted mail.
+    pub junk: Vec<bool>,
     /// The next transactions' faults, one each; then none.
     pub faults: VecDeque<Option<Fault>>,
     /// A fault of every transaction.
@@ -127,6 +129,7 @@ async fn session(mut stream: Stream, state: Arc<Mutex<State>>) {
     let profile = Profile {
         limits: Limits { message_size: 60_000_000, ..Limits::default() },
         delivery_id: true,
+        junk: true,
         ..Profile::new(Protocol::Lmtp, "storage.test")
     };
     state.lock().unwrap().connections += 1;
@@ -148,6 +151,7 @@ async fn session(mut stream: Stream, state: Arc<Mutex<State>>) {
                         return;
                     }
                     state.senders.push(mail.reverse_path.to_string());
+                    state.junk.push(mail.junk);
                     let id = mail.delivery_id.expect("an exchanger gives its delivery an id");
                     open = Some(Open { id, fault, accounts: Vec::new(), text: Vec::new() });
                 }

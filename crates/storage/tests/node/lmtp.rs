@@ -250,3 +250,36 @@ async fn deliveries_over_many_connections_arrive_once_each() {
     }
     std::sync::Arc::into_inner(node).unwrap().stop().await;
 }
+
+#[tokio::test]
+async fn unwanted_mail_goes_to_junk_once_also_when_it_is_sent_again() {
+    let site = Site::start().await;
+    let node = site.storage("storage1").await;
+    let id = DeliveryId::generate();
+    for _ in 0..2 {
+        let mut wire = node.lmtp().await;
+        wire.send(&transaction(&format!(" XJUNK XDELIVERYID={id}"), &["ana", "beto"], MESSAGE)).await;
+        for _ in 0..5 {
+            wire.expect("250 ").await;
+        }
+    }
+    for name in ["ana", "beto"] {
+        assert_eq!(node.messages(name).await.len(), 0, "nothing in INBOX");
+        assert_eq!(node.held(name, "Junk").await, 1);
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn binary_messages_are_stored_octet_for_octet() {
+    let site = Site::start().await;
+    let node = site.storage("storage1").await;
+    let mut wire = node.lmtp().await;
+    let message = "Subject: binario\r\nContent-Transfer-Encoding: binary\r\n\r\na\0b\rc\nd";
+    wire.send(&transaction(" BODY=BINARYMIME", &["ana"], message)).await;
+    for _ in 0..3 {
+        wire.expect("250 ").await;
+    }
+    assert_eq!(node.held("ana", "INBOX").await, 1);
+    node.stop().await;
+}

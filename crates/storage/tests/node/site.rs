@@ -9,6 +9,7 @@ use chasqui_base::{EmailAddress, Span};
 use chasqui_directory::DirectoryService;
 use chasqui_directory::admin::{Database, NewUser};
 use chasqui_directory::{AccountState, KeyFile, Node};
+use chasqui_mailstore::FolderName;
 use chasqui_storage::{Config, StorageService};
 use prometheus_client::registry::Registry;
 use tempfile::TempDir;
@@ -150,6 +151,12 @@ impl Running {
         for _ in 0..3 {
             wire.expect("250 ").await;
         }
+    }
+
+    /// Messages in a folder.
+    pub async fn held(&self, local: &str, folder: &str) -> u32 {
+        let account = self.service.node().store.account(&address(local));
+        account.status(&FolderName::parse(folder).unwrap()).await.unwrap().messages
     }
 
     /// What POP3 has: each message whole.

@@ -1,6 +1,9 @@
 //! The MTA's side against a milter that does what it is told; real ones are in `tests/e2e/test_filters.py`.
 
-use super::*;
+use super::{
+    codec::{put, steps},
+    *,
+};
 use chasqui_base::{net::Endpoint, units::Span};
 use prometheus_client::registry::Registry;
 use std::collections::VecDeque;

@@ -22,6 +22,28 @@ async fn a_new_account_has_its_special_folders() {
 }
 
 #[tokio::test]
+async fn junk_is_found_by_its_use_or_made_again_for_what_is_delivered_there() {
+    let site = Site::new();
+    let account = site.store.account(&Site::address());
+    assert_eq!(crate::imap::junk(&account).await.unwrap().as_str(), "Junk");
+    let mut client = site.session();
+    assert!(client.ok("LIST \"\" *").await.contains("\\Archive"), "the others were made with it");
+    client.ok("RENAME Junk Basura").await;
+    assert_eq!(crate::imap::junk(&account).await.unwrap().as_str(), "Basura");
+    client.ok("DELETE Basura").await;
+    assert_eq!(crate::imap::junk(&account).await.unwrap().as_str(), "Junk");
+    assert!(client.ok("LIST \"\" *").await.contains("\\Junk) \"/\" Junk\r\n"));
+    assert!(client.ok("LSUB \"\" *").await.contains("Junk"));
+    client.ok("DELETE Junk").await;
+    client.ok("CREATE Junk").await;
+    assert_eq!(
+        crate::imap::junk(&account).await.unwrap().as_str(),
+        "Junk",
+        "one of that name without the use"
+    );
+}
+
+#[tokio::test]
 async fn special_folders_come_when_they_are_named_first() {
     let site = Site::new();
     let mut client = site.session();
