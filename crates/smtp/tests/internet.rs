@@ -260,6 +260,8 @@ fn a_smarthost_is_told_a_password() {
     talk.client.respond(None);
     assert_eq!(talk.said(), "*\r\n");
     assert!(matches!(&talk.hears("501 5.7.0 cancelled")[..], [ClientEvent::AuthRefused(_)]));
+    let many = format!("AUTH {}", "X ".repeat(400));
+    assert_eq!(Talk::new(&[&many]).client.capabilities().auth.len(), 20);
     assert_eq!(talk.client.authenticate("LOGIN", None), Err(ClientError::Lacks("AUTH by this mechanism")));
 }
 

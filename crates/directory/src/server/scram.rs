@@ -166,3 +166,27 @@ impl Open {
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn what_waits_is_bounded_and_told_when_the_server_ends() {
+        let verifiers = Verifiers::new("/nowhere".into());
+        let refused = Arc::new(AtomicUsize::new(0));
+        for _ in 0..QUEUE + 3 {
+            let refused = Arc::clone(&refused);
+            let waiter = move |found: Option<Verifier>| {
+                assert!(found.is_none());
+                refused.fetch_add(1, Ordering::Relaxed);
+            };
+            verifiers.read("ana@ours.test", Box::new(waiter));
+        }
+        assert_eq!(refused.load(Ordering::Relaxed), 3, "beyond the queue nobody waits");
+        verifiers.start().unwrap();
+        verifiers.stop();
+        assert_eq!(refused.load(Ordering::Relaxed), QUEUE + 3, "there is no database");
+    }
+}

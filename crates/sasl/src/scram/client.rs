@@ -16,6 +16,7 @@ pub struct Client {
     binding: Option<Vec<u8>>,
     password: Secret,
     expected: Option<Signature>,
+    confirmed: bool,
 }
 
 impl Client {
@@ -49,6 +50,7 @@ impl Client {
             binding: channel.binding.clone().filter(|_| plus),
             password,
             expected: None,
+            confirmed: false,
         }
     }
 
@@ -73,10 +75,18 @@ impl Client {
                 if !right {
                     return Err(SaslError::WrongServer);
                 }
+                self.confirmed = true;
                 String::new()
             }
         };
         Ok(Secret::new(text))
+    }
+
+    /// Whether the server has proved that it knows the password too. One that says that the log-in succeeded and has not is none to be
+    /// trusted.
+    #[must_use]
+    pub const fn is_confirmed(&self) -> bool {
+        self.confirmed
     }
 
     fn last(&mut self, challenge: &str) -> Result<String, SaslError> {

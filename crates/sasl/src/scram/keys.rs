@@ -13,9 +13,9 @@ use zeroize::Zeroizing;
 /// whatever the number.
 pub const ITERATIONS: u32 = 100_000;
 
-/// The fewest (RFC 7677 §4) and the most iterations that are believed: a stored verifier or a server beyond it would cost minutes.
+/// The fewest (RFC 7677 §4) and the most iterations that are believed: a stored verifier or a server beyond it wants our time, not the password.
 const FEWEST: u32 = 4096;
-const MOST: u32 = 10_000_000;
+const MOST: u32 = 1_000_000;
 
 const SALT: usize = 16;
 const KEY: usize = 32;
@@ -32,7 +32,7 @@ pub enum KeysError {
     #[error("expected SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey (RFC 5803)")]
     Malformed,
     /// Fewer iterations than 4096 (RFC 7677 §4), or more than anybody waits for.
-    #[error("iterations are between 4096 and 10000000")]
+    #[error("iterations are between 4096 and 1000000")]
     Iterations,
     /// The system has no random octets.
     #[error("no random octets")]

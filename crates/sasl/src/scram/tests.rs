@@ -52,7 +52,9 @@ fn the_client_says_what_the_example_of_rfc_7677_says() {
     );
     assert_eq!(client.first().expose(), FIRST);
     assert_eq!(client.answer(CHALLENGE).unwrap().expose(), FINAL);
+    assert!(!client.is_confirmed());
     assert_eq!(client.answer(CONFIRMATION).unwrap().expose(), "");
+    assert!(client.is_confirmed());
     let mut client = Client::new("user", secret("x"), &Channel::default(), false).unwrap();
     assert_eq!(client.answer(CHALLENGE).err(), Some(SaslError::Malformed));
 }
@@ -69,6 +71,7 @@ fn a_server_that_does_not_know_the_password_is_found_out() {
     client.answer(CHALLENGE).unwrap();
     let other = STANDARD.encode([1; 32]);
     assert_eq!(client.answer(&format!("v={other}")).err(), Some(SaslError::WrongServer));
+    assert!(!client.is_confirmed());
 }
 
 /// Runs both sides; whether the proof was right.
@@ -140,6 +143,12 @@ fn malformed_first_messages_are_refused() {
     for text in ["n,,n=a,r=b", "y,,n=a,r=b", "p=tls-unique,,n=a,r=b"] {
         let result = ClientFirst::parse(text, Mechanism::ScramSha256Plus, &channel(true));
         assert_eq!(result.err(), Some(SaslError::ChannelBinding), "{text:?}");
+    }
+    for long in
+        [format!("n,,n={},r=b", "a".repeat(LONGEST + 1)), format!("n,,n=a,r={}", "b".repeat(LONGEST + 1))]
+    {
+        let result = ClientFirst::parse(&long, Mechanism::ScramSha256, &Channel::default());
+        assert_eq!(result.err(), Some(SaslError::Malformed));
     }
     assert!(ClientFirst::parse("n,a=A,n=a,r=b,x=later", Mechanism::ScramSha256, &channel(true)).is_ok());
 }
