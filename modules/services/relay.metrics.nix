@@ -30,7 +30,7 @@
     }
     {
       name = "ChasquiNothingLeaves";
-      expr = ''rate(chasqui_relay_delivery_recipients_total{outcome="delivered"}[30m]) == 0 and chasqui_relay_queue_messages > 100'';
+      expr = ''sum by (host) (chasqui_relay_queue_messages) > 100 unless on (host) sum by (host) (rate(chasqui_relay_delivery_recipients_total{outcome="delivered"}[30m])) > 0'';
       for = "30m";
       severity = "critical";
       summary = "{{ $labels.host }} has mail to send, and none of it leaves: see its way out (port 25, DNS) and `chasqui queue stats`.";
@@ -43,7 +43,7 @@
     }
     {
       name = "ChasquiRefusedElsewhere";
-      expr = ''rate(chasqui_relay_delivery_recipients_total{outcome="failed"}[1h]) > 0.2 * rate(chasqui_relay_delivery_recipients_total{outcome="delivered"}[1h]) and rate(chasqui_relay_delivery_recipients_total{outcome="failed"}[1h]) > 0.02'';
+      expr = ''sum by (host) (rate(chasqui_relay_delivery_recipients_total{outcome="failed"}[1h])) > 0.02 and sum by (host) (rate(chasqui_relay_delivery_recipients_total{outcome="failed"}[1h])) > 0.2 * sum by (host) (rate(chasqui_relay_delivery_recipients_total{outcome=~"failed|delivered"}[1h]))'';
       for = "30m";
       summary = "A fifth of what {{ $labels.host }} sends is refused by other sites: look for spam in the queue, and for its address on block lists.";
     }
