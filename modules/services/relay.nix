@@ -52,8 +52,8 @@ let
         } (lib.optionalAttrs (site != null) (chasquiLib.roles.relay site config.chasqui.host));
         reloadable = [
           "delivery"
-          "delivery_tls"
           "hostname"
+          "notices"
           "public_tls"
           "senders"
           "signing"
