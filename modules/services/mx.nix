@@ -28,7 +28,6 @@ let
           filter.connection.greylist.path = "${folder}/greylist.db";
         } (lib.optionalAttrs (site != null) (chasquiLib.roles.mx site config.chasqui.host));
         reloadable = [
-          "filter"
           "hostname"
           "limits"
           "postmaster"
