@@ -9,7 +9,7 @@ use crate::{
     queue::Queue,
     sign::Signer,
     submission::{self, Parts, REFUSAL, Shared},
-    tls::TlsPolicies,
+    tls::{TlsPolicies, report::Queued},
 };
 use chasqui_base::{
     Lifecycle, RoleService, StartError,
@@ -34,6 +34,7 @@ pub struct RelayService {
     queue: Arc<Queue>,
     delivery: Arc<Delivery>,
     policies: Arc<TlsPolicies>,
+    hostname: String,
     signer: Arc<Signer>,
     directory: DirectoryClient,
     tls: Option<PublicTls>,
@@ -117,6 +118,7 @@ impl RoleService for RelayService {
                 .map(|door| (door.who.name(), door.listener.local_address().to_string()))
                 .collect(),
             proxy_networks: config.proxy_networks,
+            hostname: config.hostname,
             idle: Mutex::new(doors),
             drain,
             control: Mutex::new(Some(control)),
@@ -139,6 +141,8 @@ impl RoleService for RelayService {
         run.spawn(Arc::clone(&self.queue).work(Arc::clone(&self.delivery), run.clone()));
         run.spawn(Arc::clone(&self.shared).work(run.clone()));
         self.policies.start(run);
+        let reports = Queued::new(Arc::clone(&self.queue), Arc::clone(&self.signer));
+        self.policies.start_reports(&self.hostname, Arc::new(reports), run);
         run.spawn(Arc::clone(&self.drain).work(run.clone()));
         if let Some(control) = self.control.lock().unwrap_or_else(PoisonError::into_inner).take() {
             run.spawn(control.serve(run.clone()));

@@ -8,6 +8,7 @@
 mod count;
 mod document;
 mod mail;
+mod queued;
 mod rua;
 mod send;
 
@@ -15,6 +16,7 @@ pub use document::{
     DateRange, FailureDetail, MAX_JSON, MAX_PACKED, PolicyReport, Report, ReportError, ReportedPolicy,
     Summary,
 };
+pub use queued::Queued;
 pub use rua::{Rua, parse as parse_rua};
 pub(super) use send::Sender;
 pub use send::{ReportMail, ReportMailer};

@@ -32,6 +32,8 @@ pub struct ReportMail {
     pub to: EmailAddress,
     /// The message; it is still to be signed.
     pub message: Vec<u8>,
+    /// Its Message-ID without brackets.
+    pub message_id: String,
 }
 
 /// Takes reports as mail. Implemented by the queue.
@@ -166,7 +168,8 @@ impl Sender {
             file_name: &format!("{}!{domain}!{start}!{}!001.json.gz", self.hostname, start + DAY - 1),
             now: Utc::now(),
         };
-        ReportMail { from: contact.clone(), to: to.clone(), message: letter.write(packed) }
+        let message = letter.write(packed);
+        ReportMail { from: contact.clone(), to: to.clone(), message, message_id: letter.message_id() }
     }
 
     async fn post(&self, host: &str, port: u16, path: &str, packed: Vec<u8>) -> Result<(), String> {
