@@ -10,20 +10,23 @@ use std::time::{Duration, SystemTime};
 
 use chasqui_base::EmailAddress;
 use chasqui_dns::testing::{NameServer, Zone};
-use chasqui_relay::tls::report::{Report, ReportError, ReportMail, ReportMailer};
+use chasqui_relay::queue::Queue;
+use chasqui_relay::sign::Signer;
+use chasqui_relay::tls::report::{Queued, Report, ReportError, ReportMail, ReportMailer};
 use chasqui_relay::tls::{Event, ReportConfig, Session, TlsConfig, TlsFailure, TlsPolicies};
+use prometheus_client::registry::Registry;
 
 use crate::authority::{Authority, Identity, tlsa};
 use crate::site::{BOTH, config, handshake, open};
 
-/// A queue that keeps what it is given, or refuses it.
+/// A post box that keeps what it is given, or refuses it.
 #[derive(Default)]
-struct Queue {
+struct PostBox {
     mails: Mutex<Vec<ReportMail>>,
     full: bool,
 }
 
-impl ReportMailer for Queue {
+impl ReportMailer for PostBox {
     fn hand_in(&self, mail: ReportMail) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {
         Box::pin(async move {
             if self.full {
@@ -84,7 +87,7 @@ async fn a_days_sessions_are_reported_by_mail_after_its_end() {
         policies.note(&policy, &session, Event::Failed(&bad));
     }
 
-    let queue = Arc::new(Queue::default());
+    let queue = Arc::new(PostBox::default());
     policies.send_reports("relay.example.org", queue.clone(), SystemTime::now()).await;
     assert!(queue.mails.lock().unwrap().is_empty(), "the day is not over");
     // What was counted is there after a restart.
@@ -116,6 +119,35 @@ async fn a_days_sessions_are_reported_by_mail_after_its_end() {
 }
 
 #[tokio::test]
+async fn a_report_by_mail_is_queued_durably() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = chasqui_relay::config::Queue {
+        path: folder.path().join("queue"),
+        ..chasqui_relay::config::Queue::default()
+    };
+    let notices = chasqui_relay::config::Notice::default();
+    let open_queue =
+        || Queue::open(&settings, &notices, "relay.example.org", &mut Registry::default()).unwrap();
+    let signer = Arc::new(Signer::open(&chasqui_relay::config::Signing::default()).unwrap());
+    let address = |text| EmailAddress::parse(text).unwrap();
+    let mail = ReportMail {
+        from: address("tls@example.org"),
+        to: address("reports@dane.test"),
+        message: b"Subject: x\r\n\r\nx\r\n".to_vec(),
+        message_id: "x@example.org".to_owned(),
+    };
+    Queued::new(open_queue(), signer).hand_in(mail).await.unwrap();
+    let messages =
+        std::process::Command::new("find").arg(folder.path()).args(["-type", "f", "-size", "+0"]).output();
+    let listed = String::from_utf8(messages.unwrap().stdout).unwrap();
+    assert_eq!(listed.lines().count(), 1, "{listed}");
+    let text = std::fs::read(listed.trim()).unwrap();
+    for part in ["reports@dane.test", "tls@example.org", "Subject: x\r\n"] {
+        assert!(text.windows(part.len()).any(|window| window == part.as_bytes()), "{part}");
+    }
+}
+
+#[tokio::test]
 async fn a_report_goes_over_https_where_the_domain_wants_that() {
     let zone = "_smtp._tls TXT \"v=TLSRPTv1; rua=https://reports.web.test/v1/tlsrpt\"\n";
     let Some(server) = NameServer::start(&[Zone::unsigned("web.test", zone)]) else { return };
@@ -130,7 +162,7 @@ async fn a_report_goes_over_https_where_the_domain_wants_that() {
     };
     let policies = open(&config, server.resolver());
     note(&policies, "web.test", "mx.web.test", Event::Failed(&TlsFailure::not_offered())).await;
-    policies.send_reports("relay.example.org", Arc::new(Queue::default()), tomorrow()).await;
+    policies.send_reports("relay.example.org", Arc::new(PostBox::default()), tomorrow()).await;
     let received = receiver.1.lock().unwrap();
     let (head, body) = received.split_at(received.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4);
     let head = String::from_utf8_lossy(head).to_lowercase();
@@ -182,7 +214,7 @@ async fn a_report_that_cannot_be_sent_waits_and_one_that_nobody_wants_does_not()
     for domain in ["wants.test", "quiet.test", "failing.test"] {
         note(&policies, domain, "mx.test", Event::Failed(&TlsFailure::not_offered())).await;
     }
-    let full = Arc::new(Queue { full: true, ..Queue::default() });
+    let full = Arc::new(PostBox { full: true, ..PostBox::default() });
     policies.send_reports("relay.example.org", full, tomorrow()).await;
     let waiting = || {
         let text = files(folder.path()).first().map(|path| std::fs::read_to_string(path).unwrap());
@@ -190,7 +222,7 @@ async fn a_report_that_cannot_be_sent_waits_and_one_that_nobody_wants_does_not()
         ["wants.test", "quiet.test", "failing.test"].map(|domain| text.contains(domain))
     };
     assert_eq!(waiting(), [true, false, true]);
-    let queue = Arc::new(Queue::default());
+    let queue = Arc::new(PostBox::default());
     policies.send_reports("relay.example.org", queue.clone(), tomorrow()).await;
     assert_eq!((waiting(), queue.mails.lock().unwrap().len()), ([false, false, true], 1));
     // Two days later nobody wants to know any more.
@@ -210,7 +242,7 @@ async fn what_is_counted_is_bounded() {
             note(&policies, &format!("d{domain}.many.test"), &host, Event::Failed(&failure)).await;
         }
     }
-    policies.send_reports("relay.example.org", Arc::new(Queue::default()), SystemTime::now()).await;
+    policies.send_reports("relay.example.org", Arc::new(PostBox::default()), SystemTime::now()).await;
     let text = std::fs::read_to_string(&files(folder.path())[0]).unwrap();
     assert_eq!(text.matches(".many.test\"").count(), 5, "domains");
     assert_eq!(text.matches("\"kind\":\"starttls-not-supported\"").count(), 15, "kinds of failure");
@@ -224,7 +256,7 @@ async fn reports_are_off_until_configured() {
     let config = TlsConfig { mta_sts: false, ..config(folder.path()) };
     let policies = open(&config, chasqui_dns::Resolver::new(&dns).unwrap());
     note(&policies, "x.test", "mx.test", Event::Failed(&TlsFailure::not_offered())).await;
-    let queue = Arc::new(Queue::default());
+    let queue = Arc::new(PostBox::default());
     policies.send_reports("relay.example.org", queue.clone(), tomorrow()).await;
     assert!(queue.mails.lock().unwrap().is_empty() && !folder.path().join("state/reports").exists());
 }
