@@ -3,6 +3,7 @@
 import email
 import pathlib
 import signal
+import socket
 import time
 import tomllib
 import urllib.request
@@ -11,7 +12,7 @@ from common import Test, account, address, site
 from daemons import EICAR, GTUBE, Clamd, Milter, Spamd
 from harness import clients, ports
 from harness.clients import contents, imap, ok
-from harness.site import Process, binary, listens, scratch, wait_until
+from harness.site import Process, binary, listens, memory, scratch, wait_until
 from harness.suite import need
 from internet import NameServer, toml
 
@@ -365,6 +366,41 @@ class Bounds(Filters):
         self.assertEqual((code, reply.split()[0]), (554, "5.4.6"))
         for outcome in ("header", "nested", "loop"):
             self.assertIn(f'"outcome":"{outcome}"', mx.process.log_text())
+
+    def test_a_hundred_thousand_recipients_are_bounded(self):
+        mx, name = self.exchanger(""), account()
+        before = memory(mx.process.pid)
+        with clients.Wire(mx.smtp) as wire:
+            wire.say("EHLO cliente.example.org")
+            wire.say("MAIL FROM:<a@example.org>")
+            codes = []
+            for _ in range(200):
+                wire.send(f"RCPT TO:<{address(name)}>\r\n" * 500)
+                codes += [wire.reply()[0] for _ in range(500)]
+            self.assertEqual((codes.count(250), codes.count(452)), (1000, 99_000))
+            self.assertEqual(wire.say("DATA")[0], 354)
+            wire.send(text("x") + b".\r\n")
+            self.assertEqual(wire.reply()[0], 250)
+        self.assertEqual(self.count(name), 1)
+        self.assertLess(memory(mx.process.pid) - before, 50_000_000)
+
+    def test_ten_thousand_connections_leave_room_for_others(self):
+        mx, name = self.exchanger(""), account()
+        refused, held = 0, []
+        self.addCleanup(lambda: [connection.close() for connection in held])
+        for _ in range(10_000):
+            connection = socket.create_connection(("127.0.0.1", mx.smtp), 10)
+            if connection.recv(100).startswith(b"421 4.7.0"):
+                refused += 1
+                connection.close()
+            else:
+                held.append(connection)
+        self.assertEqual((len(held), refused), (100, 9900))
+        with clients.smtp(mx, "127.0.0.2") as client:
+            client.ehlo("cliente.example.org")
+            self.assertEqual(client.docmd("MAIL", "FROM:<a@example.org>")[0], 250)
+            self.assertEqual(client.docmd("RCPT", f"TO:<{address(name)}>")[0], 250)
+        self.assertIn("over the connection limit", mx.process.log_text())
 
     def test_greylisting_lets_the_second_attempt_in_also_after_a_restart(self):
         greylist = f'[filter.connection.greylist]\nenabled = true\npath = "{scratch()}/greylist.db"\ndelay = "1s"\n'
