@@ -370,14 +370,14 @@ impl Client {
     async fn weigh(&self, listing: &Listing, judgement: &mut Judgement) {
         let checks = &self.checks;
         let config = &checks.config.lists;
-        let reached = |score: Option<i32>| score.is_some_and(|score| listing.score >= score);
+        let reached = |score: Option<i32>| score.is_some_and(|score| listing.score() >= score);
         if reached(config.mark_score) {
             checks.metrics.check("lists", "marked");
-            judgement.marks.extend(listing.zones.iter().map(|zone| format!("listed={zone}")));
+            judgement.marks.extend(listing.zones().into_iter().map(|zone| format!("listed={zone}")));
         }
         if reached(config.reject_score) && judgement.refusal.as_ref().is_none_or(Reply::is_temporary) {
             checks.metrics.check("lists", "rejected");
-            let zone = listing.zones.first().map_or("", String::as_str);
+            let zone = listing.heaviest();
             let text = match &checks.lists {
                 Some(lists) => lists.text(listing).await,
                 None => None,

@@ -22,25 +22,47 @@ const TEXT: usize = 200;
 /// What the lists say of a client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Listing {
-    /// The sum of the weights.
-    pub score: i32,
     /// An allow list has it.
     pub allowed: bool,
-    /// The zones that list it, the heaviest first.
-    pub zones: Vec<String>,
-    /// The name in the heaviest that was asked for, so that its text can be fetched.
-    name: Option<String>,
+    /// The block lists that have it.
+    hits: Vec<Hit>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Hit {
+    weight: i32,
+    zone: String,
+    /// The name that was asked for, so that the list's text can be fetched.
+    name: String,
 }
 
 impl Listing {
     /// Adds what other lists say.
     pub(crate) fn add(&mut self, other: &Self) {
-        self.score = self.score.saturating_add(other.score);
         self.allowed |= other.allowed;
-        self.zones.extend(other.zones.iter().cloned());
-        if self.name.is_none() {
-            self.name.clone_from(&other.name);
-        }
+        self.hits.extend(other.hits.iter().cloned());
+    }
+
+    /// The sum of the weights.
+    pub(crate) fn score(&self) -> i32 {
+        self.hits.iter().fold(0, |sum, hit| sum.saturating_add(hit.weight))
+    }
+
+    /// The zones that list it, each once, in alphabetical order.
+    pub(crate) fn zones(&self) -> Vec<&str> {
+        let mut zones: Vec<&str> = self.hits.iter().map(|hit| hit.zone.as_str()).collect();
+        zones.sort_unstable();
+        zones.dedup();
+        zones
+    }
+
+    /// The zone that weighs most.
+    pub(crate) fn heaviest(&self) -> &str {
+        self.heaviest_hit().map_or("", |hit| &hit.zone)
+    }
+
+    fn heaviest_hit(&self) -> Option<&Hit> {
+        self.hits.iter().max_by(|a, b| (a.weight, &b.zone).cmp(&(b.weight, &a.zone)))
     }
 }
 
@@ -128,7 +150,7 @@ impl Lists {
 
     /// What the heaviest list says about the client in words, if it says something.
     pub(crate) async fn text(&self, listing: &Listing) -> Option<String> {
-        let name = listing.name.as_deref()?;
+        let name = &listing.heaviest_hit()?.name;
         let answer = tokio::time::timeout(self.deadline, self.resolver.txt(name)).await.ok()?.ok()?;
         let text = answer.records.first()?;
         Some(text.chars().filter(|c| !c.is_control()).take(TEXT).collect())
@@ -144,25 +166,20 @@ impl Lists {
                 (listed && !blind).then_some((list, name))
             });
         }
-        let mut hits = Vec::new();
+        let mut listing = Listing::default();
         // What is not answered in time is dropped with the set.
         let _ = tokio::time::timeout(self.deadline, async {
             while let Some(answered) = asked.join_next().await {
-                hits.extend(answered.ok().flatten());
+                match answered.ok().flatten() {
+                    Some((list, _)) if list.kind == ListKind::Allow => listing.allowed = true,
+                    Some((list, name)) => {
+                        listing.hits.push(Hit { weight: list.weight, zone: list.zone.to_string(), name });
+                    }
+                    None => {}
+                }
             }
         })
         .await;
-        hits.sort_by(|(a, _), (b, _)| (b.weight, a.zone.as_str()).cmp(&(a.weight, b.zone.as_str())));
-        let mut listing = Listing::default();
-        for (list, name) in hits {
-            if list.kind == ListKind::Allow {
-                listing.allowed = true;
-                continue;
-            }
-            listing.score = listing.score.saturating_add(list.weight);
-            listing.zones.push(list.zone.to_string());
-            listing.name.get_or_insert(name);
-        }
         listing
     }
 }
