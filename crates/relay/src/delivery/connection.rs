@@ -143,6 +143,11 @@ impl Connection {
         self.client.capabilities()
     }
 
+    /// What authentication can be bound to (RFC 9266); nothing in clear text.
+    pub(super) fn channel_binding(&self) -> Option<Vec<u8>> {
+        self.stream.channel_binding()
+    }
+
     /// Waits for the greeting and greets.
     pub(super) async fn greet(&mut self, patience: &Patience<'_>) -> Result<(), Broken> {
         self.next(patience.timeouts.greeting, patience).await?;

@@ -11,7 +11,7 @@
 //! - `hosts`, `race`: whom DNS names, and which of its addresses answers.
 //! - `remote`, `transaction`: an attempt, and what of it fits a host.
 //! - `connection`, `kept`: the wire, and connections that wait for the next message.
-//! - `security`, `login`, `scram`: TLS and authentication.
+//! - `security`, `login`: TLS and authentication.
 //! - `places`: how many messages may be under way to a destination.
 //! - `trouble`: every fate that is not the other end's own word.
 //!
@@ -28,11 +28,13 @@ mod places;
 mod race;
 mod remote;
 mod routes;
-mod scram;
 mod security;
 mod sources;
 mod transaction;
 mod trouble;
+
+#[cfg(test)]
+mod tests;
 
 use crate::{
     carrier::Carrier,

@@ -199,7 +199,12 @@ impl<'a> Attempt<'a> {
             (Origin::Literal(ip), _) => vec![*ip],
             // A route names an address.
             (Origin::Route(_), Ok(ip)) => vec![ip],
-            _ => hosts::addresses(&self.delivery.resolver, &candidate.name).await?,
+            (Origin::Domain { domain, .. }, _) if *domain == candidate.name => self
+                .look_up(&candidate.name)
+                .await
+                // Without MX records the domain is its own mail host.
+                .map_err(|reply| if reply == trouble::NO_ADDRESSES { trouble::NO_HOSTS } else { reply })?,
+            _ => self.look_up(&candidate.name).await?,
         };
         // The operator may send mail wherever they like.
         let any = matches!(candidate.origin, Origin::Route(_));
@@ -212,20 +217,23 @@ impl<'a> Attempt<'a> {
         if ips.is_empty() { Err(trouble::NO_FAMILY) } else { Ok(ips) }
     }
 
+    async fn look_up(&self, host: &str) -> Result<Vec<IpAddr>, Reply> {
+        hosts::addresses(&self.delivery.resolver, host).await
+    }
+
     /// Sends to the open recipients over one connection, in as many transactions as it takes.
     async fn over(&mut self, connection: &mut Connection) -> Result<(), Left> {
         while !self.open.is_empty() {
             let first = connection.messages == 0;
-            let batch = match Batch::of(self.job, &self.open, connection.offers(), &self.settings.config)
-                .await
-            {
-                Ok(batch) => batch,
-                Err(Unfit { recipients, reply }) => {
-                    let remote = Some(connection.remote.text());
-                    self.settle(&recipients, trouble::fate(of_message(remote, reply)), &connection.remote);
-                    continue;
-                }
-            };
+            let batch =
+                match Batch::of(self.job, &self.open, connection.offers(), &self.settings.config).await {
+                    Ok(batch) => batch,
+                    Err(Unfit { recipients, reply }) => {
+                        let remote = Some(connection.remote.text());
+                        self.settle(&recipients, trouble::fate(of_message(remote, reply)));
+                        continue;
+                    }
+                };
             let sent = batch.send(connection, &self.job.content, &self.patience()).await;
             self.take(batch.recipients, sent, connection, first)?;
         }
@@ -241,11 +249,16 @@ impl<'a> Attempt<'a> {
         first: bool,
     ) -> Result<(), Left> {
         let remote = &connection.remote;
+        // What became of each recipient is logged where it is written down; how it went over the wire, here.
+        tracing::info!(
+            delivery = %self.job.envelope.id, destination = %self.job.destination, remote = %remote.text(), tls = &*remote.tls,
+            pool = &*self.source.name(), recipients = recipients.len(), reused = !first, "transaction"
+        );
         let told = connection.offers().dsn;
         let mut silent = Vec::new();
         for (index, reply) in recipients.into_iter().zip(sent.replies) {
             match reply {
-                Some(reply) => self.settle(&[index], of_reply(reply, remote, told), remote),
+                Some(reply) => self.settle(&[index], of_reply(reply, remote, told)),
                 None => silent.push(index),
             }
         }
@@ -257,7 +270,7 @@ impl<'a> Attempt<'a> {
             );
             self.delivery.metrics.failed("unanswered");
             let fate = trouble::fate(of_message(Some(remote.text()), trouble::UNCERTAIN));
-            self.settle(&silent, fate, remote);
+            self.settle(&silent, fate);
             return Err(Left::Next(of_destination(Some(remote.text()), trouble::UNCERTAIN)));
         }
         if !first && matches!(broken, Broken::Closed | Broken::Lost(_)) && !silent.is_empty() {
@@ -269,27 +282,9 @@ impl<'a> Attempt<'a> {
         Err(Left::Next(self.of_broken(Some(remote.text()), broken)))
     }
 
-    fn settle(&mut self, recipients: &[u32], fate: Fate, remote: &Remote) {
+    fn settle(&mut self, recipients: &[u32], fate: Fate) {
         self.open.retain(|index| !recipients.contains(index));
-        for &index in recipients {
-            self.say(index, &fate, remote);
-            self.fates.push((index, fate.clone()));
-        }
-    }
-
-    fn say(&self, index: u32, fate: &Fate, remote: &Remote) {
-        let address =
-            self.job.envelope.recipients.get(index as usize).map_or("", |found| found.address.as_str());
-        let (reply, outcome) = match fate {
-            Fate::Delivered { reply, .. } => (reply, "taken"),
-            Fate::Deferred(trouble) => (&trouble.reply, "put off"),
-            Fate::Failed(trouble) => (&trouble.reply, "refused"),
-            Fate::Expanded { .. } => return,
-        };
-        tracing::debug!(
-            delivery = %self.job.envelope.id, recipient = address, remote = %remote.text(), tls = &*remote.tls,
-            reply = %reply, "{outcome}"
-        );
+        self.fates.extend(recipients.iter().map(|index| (*index, fate.clone())));
     }
 
     async fn keep(&self, key: super::kept::Key, connection: Connection) {

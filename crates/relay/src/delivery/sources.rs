@@ -93,7 +93,10 @@ impl Source {
     pub(super) fn bind_for(&self, remote: IpAddr) -> Option<SocketAddr> {
         let Self::Pool(pool) = self else { return None };
         let family = pool.family(remote);
-        let turn = pool.next.fetch_add(1, Ordering::Relaxed) % family.len().max(1);
+        if family.is_empty() {
+            return None;
+        }
+        let turn = pool.next.fetch_add(1, Ordering::Relaxed) % family.len();
         family.get(turn).map(|address| SocketAddr::new(*address, 0))
     }
 }

@@ -1,0 +1,121 @@
+//! STARTTLS that is offered, refused, broken or forged.
+
+use super::*;
+use crate::config::{Route, RouteTls};
+use host::starts;
+
+fn routed(host: &Host, name: &str, tls: RouteTls) -> Config {
+    let mut config = config(host.port);
+    config.delivery.routes = vec![Route {
+        domains: vec!["*".into()],
+        hosts: vec![format!("{name}:{}", host.port).parse().unwrap()],
+        tls: Some(tls),
+        ..Route::default()
+    }];
+    config
+}
+
+/// Delivery that trusts the CA of `folder`.
+fn trusting(config: &Config, folder: &tempfile::TempDir) -> Arc<Delivery> {
+    let tls = TlsConfig { extra_ca: Some(folder.path().join("ca.crt")), ..tls_config(folder) };
+    delivery_with(config, no_dns(), &tls, Arc::default())
+}
+
+#[tokio::test]
+async fn tls_is_used_wherever_it_is_offered_whatever_the_certificate() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Manner::good().under_tls(folder.path(), &["other.example"]).start().await;
+    let delivery = delivery(&config(host.port));
+    for _ in 0..2 {
+        assert!(is_delivered(&send(&delivery, &[HERE]).await[0]));
+    }
+    let seen = host.seen();
+    assert!(seen.taken.iter().all(|taken| taken.tls) && seen.taken.len() == 2);
+    assert_eq!(seen.connections, 1);
+}
+
+#[tokio::test]
+async fn broken_tls_means_clear_text_only_where_that_is_allowed() {
+    for act in [Act::SayAndDrop("220 Go on"), Act::Say("454 4.7.0 Not now"), Act::Drop] {
+        let folder = tempfile::tempdir().unwrap();
+        let broken = act.clone();
+        let manner =
+            Manner::with(move |line, _| if starts(line, "STARTTLS") { broken.clone() } else { Act::Good });
+        let host = manner.under_tls(folder.path(), &["127.0.0.1"]).start().await;
+        let fates = send(&delivery(&config(host.port)), &[HERE]).await;
+        // Who hangs up at STARTTLS without a word did not say that TLS is broken.
+        if !matches!(act, Act::Drop) {
+            assert!(is_delivered(&fates[0]), "{act:?} {fates:?}");
+            assert!(!host.seen().taken[0].tls);
+            host.forget();
+        }
+        for tls in [RouteTls::Required, RouteTls::Verified] {
+            let fates = send(&delivery(&routed(&host, "127.0.0.1", tls)), &["x@a.example"]).await;
+            assert!(matches!(&fates[0], Fate::Deferred(_)), "{act:?} {fates:?}");
+        }
+        assert!(host.seen().taken.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_host_without_tls_is_not_enough_where_it_is_needed() {
+    let host = Manner::good().start().await;
+    let fates = send(&delivery(&routed(&host, "127.0.0.1", RouteTls::Required)), &["x@a.example"]).await;
+    assert_eq!(trouble(&fates[0]), ("4.7.10".into(), Whose::Destination));
+    assert!(host.seen().taken.is_empty());
+}
+
+#[tokio::test]
+async fn a_certificate_must_be_the_hosts_own_where_that_is_demanded() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Manner::good().under_tls(folder.path(), &["127.0.0.1", "localhost"]).start().await;
+    let config = routed(&host, "127.0.0.1", RouteTls::Verified);
+    assert!(is_delivered(&send(&trusting(&config, &folder), &["x@a.example"]).await[0]));
+    // A CA that nobody trusts.
+    let fates = send(&delivery(&config), &["x@a.example"]).await;
+    assert_eq!(trouble(&fates[0]), ("4.7.5".into(), Whose::Destination));
+    // Another name.
+    let folder = tempfile::tempdir().unwrap();
+    let host = Manner::good().under_tls(folder.path(), &["other.example"]).start().await;
+    let config = routed(&host, "127.0.0.1", RouteTls::Verified);
+    let fates = send(&trusting(&config, &folder), &["x@a.example"]).await;
+    assert_eq!(trouble(&fates[0]).0, "4.7.5");
+    assert!(host.seen().taken.is_empty());
+    // Any certificate.
+    let config = routed(&host, "127.0.0.1", RouteTls::Required);
+    assert!(is_delivered(&send(&trusting(&config, &folder), &["x@a.example"]).await[0]));
+}
+
+#[tokio::test]
+async fn connections_for_different_demands_are_not_mixed() {
+    let folder = tempfile::tempdir().unwrap();
+    let host = Manner::good().under_tls(folder.path(), &["127.0.0.1"]).start().await;
+    let config = routed(&host, "127.0.0.1", RouteTls::Required);
+    let delivery = trusting(&config, &folder);
+    assert!(is_delivered(&send(&delivery, &["x@a.example"]).await[0]));
+    delivery.reload(&routed(&host, "127.0.0.1", RouteTls::Verified)).unwrap();
+    assert!(is_delivered(&send(&delivery, &["x@a.example"]).await[0]));
+    assert_eq!(host.seen().connections, 2);
+}
+
+#[tokio::test]
+async fn requiretls_needs_a_host_that_promises_the_same() {
+    let demanding = || Envelope { require_tls: true, ..envelope(&["x@a.example"]) };
+    for (offers, code) in [(&["REQUIRETLS"][..], None), (&["PIPELINING"], Some("5.7.30"))] {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Manner::good().offering(offers).under_tls(folder.path(), &["127.0.0.1"]).start().await;
+        let delivery = trusting(&routed(&host, "127.0.0.1", RouteTls::Opportunistic), &folder);
+        let fate = carry(&delivery, demanding(), TEXT.as_bytes()).await.remove(0);
+        match code {
+            None => {
+                assert!(is_delivered(&fate), "{fate:?}");
+                assert!(host.seen().taken[0].mail.contains(" REQUIRETLS"));
+            }
+            Some(code) => assert_eq!(trouble(&fate).0, code),
+        }
+    }
+    let host = Manner::good().offering(&["REQUIRETLS"]).start().await;
+    let delivery = delivery(&routed(&host, "127.0.0.1", RouteTls::Opportunistic));
+    let fate = carry(&delivery, demanding(), TEXT.as_bytes()).await.remove(0);
+    assert!(matches!(fate, Fate::Deferred(_)) && host.seen().taken.is_empty());
+}
