@@ -77,7 +77,18 @@ impl Rules {
         {
             return defer;
         }
-        let spf = if verdict.spf.result() == SpfResult::Fail { self.spf_fail } else { Policy::None };
+        let spf = match verdict.spf.result() {
+            SpfResult::Fail => self.spf_fail,
+            // RFC 7372 §3.2. Only where something would follow from a failure.
+            SpfResult::TempError if self.spf_fail > Policy::None && self.when_unsure == WhenUnsure::Defer => {
+                return Action::Defer(Reply::fixed(
+                    451,
+                    (4, 7, 24),
+                    "SPF cannot be checked now; try again later",
+                ));
+            }
+            _ => Policy::None,
+        };
         match wanted.max(spf).min(bound) {
             Policy::None => Action::Accept,
             Policy::Mark => Action::Mark,

@@ -115,6 +115,9 @@ async fn an_spf_fail_alone_does_nothing_unless_the_operator_says_so() {
     assert_eq!((found.spf.result(), found.action), (SpfResult::Fail, Action::Accept));
     let strict = authenticator(&server, |config| config.spf_fail = Policy::Reject);
     assert!(name(&mail().verdict(&strict).await.action).starts_with("reject 550 5.7.23 "));
+    let unsure = Mail { path: "a@failing.test", ..mail() };
+    assert!(name(&unsure.verdict(&strict).await.action).starts_with("defer 451 4.7.24 "));
+    assert_eq!(unsure.verdict(&authenticator(&server, |_| {})).await.action, Action::Accept);
     // Not against a DMARC pass.
     let text = signed(ed25519(), "ed", "sender.test", &message("a@sender.test"));
     let found = Mail { ip: STRANGER, path: "a@sender.test", text }.verdict(&strict).await;

@@ -14,11 +14,16 @@ macro_rules! server {
     };
 }
 
-/// Octets of memory that this process has had at most.
+/// Octets of memory that this process has had at most since [`forget_peak`].
 fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+}
+
+/// proc(5), clear_refs.
+fn forget_peak() {
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
 }
 
 #[tokio::test]
@@ -33,13 +38,23 @@ async fn fifty_megabytes_in_a_file_are_checked_without_being_held() {
     let length = whole.len() as u64;
     assert!(length > 50_000_000);
     std::fs::write(&path, &whole).unwrap();
+    drop((whole, body));
     let mail = Mail { ip: STRANGER, path: "", text: String::new() };
-    // The message itself is in the peak already: what comes on top is the check's.
+    // Whatever the server's cache and the first use of each part need.
+    let small = Mail {
+        ip: STRANGER,
+        path: "",
+        text: signed(ed25519(), "ed", "sender.test", &message("a@sender.test")),
+    };
+    small.verdict(&checks).await;
+    forget_peak();
     let before = peak();
     let content = Content::Stored { path: path.clone(), offset: 0, length };
     let found = mail.verdict_of(&checks, &content).await;
     assert_eq!(found.dkim[0].result, DkimResult::Pass);
-    assert!(peak() - before < 8_000_000, "{}", peak() - before);
+    let grown = peak() - before;
+    println!("{grown} octets of memory for a message of {length}");
+    assert!(grown < 8_000_000, "{grown}");
 
     // The last octet counts too.
     let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
