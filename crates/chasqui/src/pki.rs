@@ -50,6 +50,7 @@ impl From<RoleInCertificate> for Role {
             RoleInCertificate::Mx => Role::Mx,
             RoleInCertificate::Storage => Role::Storage,
             RoleInCertificate::Proxy => Role::Proxy,
+            RoleInCertificate::Relay => Role::Relay,
             RoleInCertificate::Host => Role::Host,
         }
     }

@@ -140,6 +140,8 @@ pub enum RoleInCertificate {
     Storage,
     /// A proxy.
     Proxy,
+    /// A relay.
+    Relay,
     /// A host, towards the services beside the roles: the database cluster, LDAP, logs, metrics.
     Host,
 }
