@@ -231,6 +231,7 @@ impl Screen {
             top.push_str(&verdict.results);
             let outcome = judged.take(action, &mut marks);
             self.filter.metrics.check("authentication", outcome);
+            self.filter.metrics.authentication(verdict);
             if let Some(reports) = &self.filter.reports {
                 reports.note(verdict, self.peer.ip, action);
             }

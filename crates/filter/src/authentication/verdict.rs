@@ -16,9 +16,6 @@ macro_rules! results {
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word,)* }
             }
-
-            /// All results, for metrics.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
         }
 
         impl fmt::Display for $name {
