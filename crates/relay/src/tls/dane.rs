@@ -240,7 +240,7 @@ mod tests {
             let _ = content(&data);
             if let Some(dane) = Dane::usable(vec![record], vec!["mx.test".to_owned()]) {
                 let algorithms = rustls::crypto::ring::default_provider().signature_verification_algorithms;
-                let verdict = dane.verify(&certificate, &[certificate.clone()], UnixTime::now(), &algorithms);
+                let verdict = dane.verify(&certificate, std::slice::from_ref(&certificate), UnixTime::now(), &algorithms);
                 prop_assert!(verdict.is_err() || (usage == 3 && expected));
             }
         }

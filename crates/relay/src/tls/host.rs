@@ -38,6 +38,9 @@ impl TlsPolicies {
             // RFC 8461 §2: MTA-STS does not override DANE.
             return Ok(Requirement::Dane(dane));
         }
+        if domain.minimum == MinimumLevel::Dane {
+            return Err(without_dane(&host));
+        }
         let under_test = match &domain.sts {
             Some(policy) if policy.mode == Mode::Enforce => {
                 if !policy.admits(&host) {
@@ -56,15 +59,13 @@ impl TlsPolicies {
                 Err(not_provable(&host))
             };
         }
-        let encrypted = match domain.minimum {
-            MinimumLevel::Dane => return Err(without_dane(&host)),
-            MinimumLevel::Verified if domain.names.is_empty() => {
-                return Ok(Requirement::WebPki { names: vec![host] });
-            }
-            MinimumLevel::Verified => return Ok(Requirement::WebPki { names: domain.names.to_vec() }),
-            MinimumLevel::Encrypted => true,
-            MinimumLevel::Opportunistic => !self.config.cleartext || matches!(tlsa, TlsaFound::Unusable),
-        };
+        if domain.minimum == MinimumLevel::Verified {
+            let names = if domain.names.is_empty() { vec![host] } else { domain.names.to_vec() };
+            return Ok(Requirement::WebPki { names });
+        }
+        let encrypted = domain.minimum == MinimumLevel::Encrypted
+            || !self.config.cleartext
+            || matches!(tlsa, TlsaFound::Unusable);
         match under_test {
             Some(policy) if policy.admits(&host) => {
                 Ok(Requirement::Tested { names: vec![host], cleartext_allowed: !encrypted })

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use chasqui_base::Span;
 use chasqui_dns::testing::{NameServer, Zone};
-use chasqui_relay::tls::{Failure, Mode, Requirement, TlsConfig, TlsPolicies, Verified};
+use chasqui_relay::tls::{
+    DomainMinimum, Failure, MinimumLevel, Mode, Requirement, TlsConfig, TlsPolicies, Verified,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -251,7 +253,7 @@ async fn domains_whose_policy_is_kept_are_bounded() {
     }
     // A displaced one is fetched again when it is needed.
     assert!(web.asked() > 3);
-    assert!(files(folder.path()) <= 3);
+    assert!(files(folder.path()) <= 2);
 }
 
 #[tokio::test]
@@ -332,6 +334,17 @@ async fn a_policy_host_that_hangs_costs_the_deadline_once() {
     let all = tokio::join!(of(), of(), of());
     assert_eq!(all, (Ok(ANY), Ok(ANY), Ok(ANY)));
     assert!(started.elapsed() < Duration::from_millis(1400), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn the_operators_dane_is_not_satisfied_by_a_policy() {
+    let site = site!();
+    site.web.publish("enforce", 86_400);
+    let minimum =
+        DomainMinimum { domains: vec!["sts.test".to_owned()], level: MinimumLevel::Dane, names: Vec::new() };
+    let policies = open(&TlsConfig { minimums: vec![minimum], ..site.config() }, site.dns.resolver());
+    let failure = demand(&policies, "sts.test", "mx.sts.test", true).await.unwrap_err();
+    assert_eq!(failure.kind, Failure::DaneRequired);
 }
 
 #[tokio::test]

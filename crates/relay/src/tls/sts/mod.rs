@@ -96,7 +96,7 @@ impl Policies {
         let announced = self.announced(domain).await;
         let slot = match (&announced, self.slot(domain)) {
             (_, Some(slot)) => slot,
-            (Ok(Some(_)), None) => self.new_slot(domain),
+            (Ok(Some(_)), None) => self.new_slot(domain).await,
             // Nothing is kept, and nothing announced.
             (_, None) => return Found::default(),
         };
@@ -206,20 +206,21 @@ impl Policies {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner).get(domain).cloned()
     }
 
-    fn new_slot(&self, domain: &str) -> Arc<Slot> {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        if slots.len() >= self.bound && !slots.contains_key(domain) {
-            // Any that nobody looks at, one without a policy if there is one: a flood of domains cannot take memory without end.
-            let idle = |slot: &Arc<Slot>| Arc::strong_count(slot) == 1;
-            let empty = |slot: &Arc<Slot>| slot.0.try_lock().is_ok_and(|state| state.stored.is_none());
-            let victim = slots.iter().find(|(_, slot)| idle(slot) && empty(slot));
-            let victim = victim.or_else(|| slots.iter().find(|(_, slot)| idle(slot)));
-            if let Some(victim) = victim.map(|(domain, _)| Arc::clone(domain)) {
-                slots.remove(&victim);
+    async fn new_slot(&self, domain: &str) -> Arc<Slot> {
+        let (slot, displaced) = {
+            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            let full = slots.len() >= self.bound && !slots.contains_key(domain);
+            let displaced = if full { idle(&slots) } else { None };
+            if let Some(displaced) = &displaced {
+                slots.remove(displaced);
             }
+            let slot = Arc::clone(slots.entry(domain.into()).or_default());
+            self.metrics.policies(slots.len());
+            (slot, displaced)
+        };
+        if let Some(displaced) = displaced {
+            self.store.remove(&displaced).await;
         }
-        let slot = Arc::clone(slots.entry(domain.into()).or_default());
-        self.metrics.policies(slots.len());
         slot
     }
 
@@ -228,6 +229,14 @@ impl Policies {
         slots.remove(domain);
         self.metrics.policies(slots.len());
     }
+}
+
+/// A domain that nobody looks at, one without a policy if there is one: a flood of domains cannot take memory without end.
+fn idle(slots: &HashMap<Arc<str>, Arc<Slot>>) -> Option<Arc<str>> {
+    let idle = || slots.iter().filter(|(_, slot)| Arc::strong_count(slot) == 1);
+    let empty = |slot: &Slot| slot.0.try_lock().is_ok_and(|state| state.stored.is_none());
+    let found = idle().find(|(_, slot)| empty(slot)).or_else(|| idle().next());
+    found.map(|(domain, _)| Arc::clone(domain))
 }
 
 impl Found {
