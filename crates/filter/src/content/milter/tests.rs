@@ -20,7 +20,8 @@ struct Scripted {
 }
 
 /// A command, and the packets to answer it with.
-type Script = Vec<(u8, Vec<(u8, Vec<u8>)>)>;
+type Step = (u8, Vec<(u8, Vec<u8>)>);
+type Script = Vec<Step>;
 
 impl Scripted {
     async fn start(steps: u32, script: Script) -> Self {
@@ -51,7 +52,7 @@ impl Scripted {
 async fn serve(
     mut stream: TcpStream,
     steps: u32,
-    mut script: VecDeque<(u8, Vec<(u8, Vec<u8>)>)>,
+    mut script: VecDeque<Step>,
     seen: mpsc::UnboundedSender<(u8, Vec<u8>)>,
 ) {
     while let Ok(length) = stream.read_u32().await {
