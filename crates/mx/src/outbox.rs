@@ -55,7 +55,9 @@ impl Relays {
             }
             None if endpoint.is_local() => {}
             None => {
-                return Err(io::Error::other("it is not on this host, and we have no certificate: set [tls]"));
+                return Err(io::Error::other(
+                    "it is not on this host, and we have no certificate: set [tls]",
+                ));
             }
         }
         let mut talk = Talk {
