@@ -10,6 +10,7 @@
 //! | `site` | the site file: checked, shown, compared |
 //! | `plan` | the planner: from a demand to a site file |
 //! | `dkim` | the keys of signatures |
+//! | `queue`, `trace` | a relay's queue; a message in the logs of all roles |
 //! | `config`, `reference`, `pki`, `shell` | configuration files, reference pages, certificates, completion and manual |
 
 mod admin;
@@ -19,12 +20,14 @@ mod demo;
 mod dkim;
 mod pki;
 mod plan;
+mod queue;
 mod reference;
 mod role;
 mod run;
 mod shell;
 mod site;
 mod system;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -87,6 +90,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Node(command) => system::runtime()?.block_on(admin::node(command)),
         Command::Config(command) => config::config(command),
         Command::Pki(command) => pki::pki(command),
+        Command::Queue(arguments) => queue::queue(arguments),
+        Command::Trace(arguments) => trace::trace(arguments),
         Command::Dkim(command) => dkim::dkim(command),
         Command::Site(arguments) => site::site(arguments),
         Command::Plan(arguments) => plan::plan(*arguments),

@@ -6,8 +6,10 @@
 mod admin;
 mod dkim;
 mod plan;
+mod queue;
 mod simulate;
 mod site;
+mod trace;
 
 use std::path::PathBuf;
 
@@ -17,8 +19,10 @@ pub use admin::{
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use dkim::{DkimArguments, DkimCommand};
+pub use queue::{DrainOptions, FilterOptions, QueueArguments, QueueCommand};
 pub use plan::{DemandArguments, PlanArguments, PlanCommand};
 pub use simulate::SimulateArguments;
+pub use trace::TraceArguments;
 pub use site::{
     CompletionArguments, ConfigArguments, ConfigCommand, DemoArguments, IssueArguments, ManArguments,
     PkiArguments, PkiCommand, RoleInCertificate, SiteArguments, SiteCommand,
@@ -93,6 +97,14 @@ pub enum Command {
     Config(ConfigArguments),
     /// Make the site's certificate authority and the certificates of its hosts.
     Pki(PkiArguments),
+    /// Look at a relay's queue and change it while it works; empty a relay.
+    Queue(QueueArguments),
+    /// Follow a message through the logs of all roles.
+    ///
+    /// Finds the ids under which each role knows the message, and prints what they logged of it in the
+    /// order of time, notices about it included. It reads our logs as text and as JSON, the output of
+    /// `journalctl -o export` and `-o json`, and all of them behind a syslog server's prefix.
+    Trace(TraceArguments),
     /// Make the keys that outbound mail is signed with, and show the DNS records to publish.
     Dkim(DkimArguments),
     /// Check, show and compare site files: the one file from which every host of a site is built.

@@ -101,7 +101,7 @@ async fn hand_over(link: &mut Link, message: &Taken) -> Result<Reply, Failure> {
     for (number, batch) in recipients.chunks(BATCH).enumerate() {
         let addresses: Vec<&str> = batch.iter().map(|to| to.address.as_str()).collect();
         let parameters: Vec<_> = batch.iter().map(|to| parameters(to, delay_said)).collect();
-        let envelope_id = envelope.envelope_id.as_deref().and_then(xtext);
+        let envelope_id = envelope.envelope_id.as_deref().and_then(|id| xtext(id).parse::<EnvelopeId>().ok());
         let begin = WireEnvelope {
             smtputf8: envelope.smtputf8,
             body: match envelope.body {
@@ -162,35 +162,15 @@ fn original(typed: &str) -> Option<OriginalRecipient> {
     let (kind, address) = typed.split_once(';')?;
     match OriginalRecipient::of(address) {
         Some(plain) if plain.kind().eq_ignore_ascii_case(kind) => Some(plain),
-        // Another type than ours: in xtext, as it is parsed.
-        _ => {
-            let escaped: String = address
-                .bytes()
-                .map(|b| {
-                    if b.is_ascii_graphic() && !b"+=".contains(&b) {
-                        char::from(b).to_string()
-                    } else {
-                        format!("+{b:02X}")
-                    }
-                })
-                .collect();
-            format!("{kind};{escaped}").parse().ok()
-        }
+        // Of another type than ours.
+        _ => format!("{kind};{}", xtext(address)).parse().ok(),
     }
 }
 
-fn xtext(text: &str) -> Option<EnvelopeId> {
-    let escaped: String = text
-        .bytes()
-        .map(|b| {
-            if b.is_ascii_graphic() && !b"+=".contains(&b) {
-                char::from(b).to_string()
-            } else {
-                format!("+{b:02X}")
-            }
-        })
-        .collect();
-    escaped.parse().ok()
+/// As ENVID and ORCPT have it (RFC 3461 §4).
+fn xtext(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_graphic() && !b"+=".contains(&byte);
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("+{byte:02X}") }).collect()
 }
 
 /// Waits for all of several.

@@ -16,6 +16,8 @@
 //! Memory: see the test `a_million_messages_take_at_most_300_octets_each`.
 
 mod destination;
+mod hands;
+mod items;
 mod marks;
 mod slab;
 #[cfg(test)]
@@ -23,12 +25,14 @@ mod tests;
 mod timers;
 
 pub use destination::Standing;
+pub use items::{Entry, Leg, LegView, Message, Next, Started, State, Totals};
 pub use marks::Marks;
 
 use crate::{carrier::Carrier, message::Destination};
 use chasqui_base::DeliveryId;
 use destination::{Place, Ready};
 use hashbrown::HashTable;
+use items::{BUSY, DELAY_SAID, GONE, HELD, UNVERIFIED};
 use slab::Slab;
 use std::{
     collections::VecDeque,
@@ -40,146 +44,6 @@ use timers::{Timers, What};
 const NONE: u32 = u32::MAX;
 /// Timers that are looked at in one go.
 const AT_A_TIME: usize = 1024;
-
-/// A message in memory: 56 octets.
-#[derive(Clone, Debug)]
-pub struct Message {
-    /// Its id, and the name of its file.
-    pub id: DeliveryId,
-    /// Which addresses may be in its envelope.
-    pub marks: Marks,
-    /// Octets of the text.
-    pub size: u32,
-    /// Seconds since 1970 when it was acknowledged.
-    pub received: u32,
-    /// Seconds since 1970 at which it has failed.
-    pub expires: u32,
-    first: u32,
-    /// Counts the uses of this number, for timers.
-    generation: u16,
-    /// From -9 to 9.
-    pub priority: i8,
-    flags: u8,
-}
-
-/// An operator holds it back.
-const HELD: u8 = 1;
-/// The sender was told that it is late, or need not be.
-const DELAY_SAID: u8 = 2;
-/// It is not a message any more.
-const GONE: u8 = 4;
-/// Its text was not compared with its seal since the start.
-const UNVERIFIED: u8 = 8;
-/// Something else than a job works on its file.
-const BUSY: u8 = 16;
-
-/// A message on its way to one destination: 32 octets.
-#[derive(Clone, Debug)]
-pub struct Leg {
-    /// Its message.
-    pub message: u32,
-    place: u32,
-    next: u32,
-    /// The first recipient that this round of attempts has not come to.
-    pub cursor: u32,
-    /// Seconds since 1970 when it is due; only while it waits.
-    due: u32,
-    /// Rounds of attempts that were made.
-    pub attempts: u16,
-    generation: u16,
-    state: State,
-}
-
-/// What a leg does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// It is due later.
-    Waiting,
-    /// It waits for a place.
-    Ready,
-    /// It is carried out.
-    Running,
-    /// An operator holds it back.
-    Held,
-}
-
-/// What is put into the queue.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// Its id.
-    pub id: DeliveryId,
-    /// Which addresses are in its envelope.
-    pub marks: Marks,
-    /// Octets of the text.
-    pub size: u64,
-    /// Seconds since 1970 when it was acknowledged.
-    pub received: u64,
-    /// Seconds since 1970 at which it has failed.
-    pub expires: u64,
-    /// From -9 to 9.
-    pub priority: i8,
-    /// An operator holds it back.
-    pub held: bool,
-    /// The sender was told that it is late, or need not be.
-    pub delay_said: bool,
-    /// Its text was not compared with its seal since the start.
-    pub unverified: bool,
-    /// Milliseconds since 1970 when its sender is to be told or it expires.
-    pub alarm: u64,
-    /// Destination, attempts made, and milliseconds since 1970 when it is due.
-    pub legs: Vec<(Destination, u16, u64)>,
-}
-
-/// A job to be carried out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Started {
-    /// The message's number.
-    pub message: u32,
-    /// The leg's number.
-    pub leg: u32,
-    /// The message's id.
-    pub id: DeliveryId,
-    /// Where to.
-    pub destination: Destination,
-    /// Rounds of attempts that were made before.
-    pub attempts: u16,
-    /// The first recipient to take.
-    pub cursor: u32,
-    /// The text is to be compared with its seal first.
-    pub verify: bool,
-}
-
-/// What becomes of a leg whose job has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// It has no recipients any more.
-    Done,
-    /// The round goes on at this recipient.
-    Continue(u32),
-    /// It is due again at this time in milliseconds; an attempt was made.
-    Wait(u64),
-}
-
-/// Numbers of a queue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Messages.
-    pub messages: usize,
-    /// Octets of their texts.
-    pub octets: u64,
-    /// Messages that an operator holds back.
-    pub held: usize,
-    /// Legs that wait for their time.
-    pub waiting: usize,
-    /// Legs that wait for a place.
-    pub ready: usize,
-    /// Jobs.
-    pub running: usize,
-    /// Destinations.
-    pub destinations: usize,
-    /// Destinations in trouble.
-    pub troubled: usize,
-}
 
 /// The queue in memory.
 #[derive(Debug)]
@@ -475,100 +339,6 @@ impl Index {
         self.enter_round(place);
     }
 
-    /// Whether no leg of a message is running and nothing else works on its file.
-    pub fn is_idle(&self, message: u32) -> bool {
-        self.message(message).is_some_and(|entry| entry.flags & BUSY == 0)
-            && self.legs(message).all(|leg| leg.state != State::Running)
-    }
-
-    /// Takes a message out of the rounds, since something else works on its file. False when it is not idle.
-    pub fn take(&mut self, message: u32) -> bool {
-        if !self.is_idle(message) {
-            return false;
-        }
-        if let Some(entry) = self.messages.get_mut(message) {
-            entry.flags |= BUSY;
-        }
-        for leg in self.leg_numbers(message) {
-            self.leave(leg, State::Held);
-        }
-        true
-    }
-
-    /// Gives it back: legs that were taken are due at `due`, unless it is held.
-    pub fn give_back(&mut self, message: u32, due: u64) {
-        if let Some(entry) = self.messages.get_mut(message) {
-            entry.flags &= !BUSY;
-        }
-        self.hurry(message, due);
-    }
-
-    /// Legs that wait, are ready or were held fall due at `due`, unless the message is held.
-    pub fn hurry(&mut self, message: u32, due: u64) {
-        if self.message(message).is_none_or(|entry| entry.flags & (HELD | BUSY) != 0) {
-            return;
-        }
-        for leg in self.leg_numbers(message) {
-            let state = self.legs.get(leg).map(|leg| leg.state);
-            if matches!(state, Some(State::Waiting | State::Held)) {
-                self.leave(leg, State::Held);
-                self.wait(leg, due);
-            }
-        }
-    }
-
-    /// Holds a message back, or no longer. Says whether that changes anything.
-    pub fn hold(&mut self, message: u32, held: bool, now: u64) -> bool {
-        let Some(entry) = self.messages.get_mut(message).filter(|entry| entry.flags & GONE == 0) else {
-            return false;
-        };
-        if (entry.flags & HELD != 0) == held {
-            return false;
-        }
-        entry.flags ^= HELD;
-        if held {
-            self.totals.held += 1;
-            for leg in self.leg_numbers(message) {
-                if self.legs.get(leg).is_some_and(|leg| leg.state != State::Running) {
-                    self.leave(leg, State::Held);
-                }
-            }
-        } else {
-            self.totals.held = self.totals.held.saturating_sub(1);
-            self.hurry(message, now);
-        }
-        true
-    }
-
-    /// Whether an operator holds it back.
-    pub fn is_held(&self, message: u32) -> bool {
-        self.message(message).is_some_and(|entry| entry.flags & HELD != 0)
-    }
-
-    /// Whether its sender was told that it is late.
-    pub fn delay_said(&self, message: u32) -> bool {
-        self.message(message).is_some_and(|entry| entry.flags & DELAY_SAID != 0)
-    }
-
-    /// Its sender was told that it is late, or need not be.
-    pub fn set_delay_said(&mut self, message: u32) {
-        if let Some(entry) = self.messages.get_mut(message) {
-            entry.flags |= DELAY_SAID;
-        }
-    }
-
-    /// Whether its text was not compared with its seal since the start.
-    pub fn is_unverified(&self, message: u32) -> bool {
-        self.message(message).is_some_and(|entry| entry.flags & UNVERIFIED != 0)
-    }
-
-    /// Its text is the one that was sealed.
-    pub fn set_verified(&mut self, message: u32) {
-        if let Some(entry) = self.messages.get_mut(message) {
-            entry.flags &= !UNVERIFIED;
-        }
-    }
-
     fn leg_numbers(&self, message: u32) -> Vec<u32> {
         self.legs(message).map(|leg| leg.number).collect()
     }
@@ -645,20 +415,6 @@ impl Index {
         self.legs.remove(number);
         self.leave_place(place);
     }
-}
-
-/// A leg, to be shown.
-#[derive(Debug)]
-pub struct LegView<'a> {
-    number: u32,
-    /// Where to.
-    pub destination: &'a Destination,
-    /// What it does.
-    pub state: State,
-    /// Rounds of attempts that were made.
-    pub attempts: u16,
-    /// Seconds since 1970 when it is due, while it waits.
-    pub due: Option<u64>,
 }
 
 fn clamp(value: u64) -> u32 {
