@@ -12,9 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 use chasqui_base::{DomainName, fsx};
-use chasqui_relay::sign::{
-    Algorithm, FILE, KeyEntry, Pair, Rotation, Selectors, Stage, record_of, strings,
-};
+use chasqui_relay::sign::{Algorithm, FILE, KeyEntry, Pair, Rotation, Selectors, Stage, record_of, strings};
 use chrono::DateTime;
 use rsa::pkcs8::{EncodePrivateKey, LineEnding, SecretDocument};
 use serde_json::{Value, json};
@@ -94,7 +92,8 @@ pub fn rotate(keys: &Path, domain: &DomainName, times: Rotation) -> anyhow::Resu
 fn make(algorithm: Algorithm) -> anyhow::Result<SecretDocument> {
     match algorithm {
         Algorithm::Rsa => {
-            let key = rsa::RsaPrivateKey::new(&mut rsa::rand_core::OsRng, BITS).context("cannot make an RSA key")?;
+            let key = rsa::RsaPrivateKey::new(&mut rsa::rand_core::OsRng, BITS)
+                .context("cannot make an RSA key")?;
             key.to_pkcs8_der().context("cannot write the RSA key")
         }
         Algorithm::Ed25519 => {
@@ -140,7 +139,10 @@ fn load(keys: &Path, wanted: Option<DomainName>) -> anyhow::Result<Vec<Shown>> {
                 let entry = entry.with_context(|| keys.display().to_string())?;
                 let name = entry.file_name();
                 if entry.path().join(FILE).exists() {
-                    found.push(DomainName::parse(&name.to_string_lossy()).with_context(|| entry.path().display().to_string())?);
+                    found.push(
+                        DomainName::parse(&name.to_string_lossy())
+                            .with_context(|| entry.path().display().to_string())?,
+                    );
                 }
             }
             found.sort();
@@ -214,11 +216,12 @@ impl Shown {
 }
 
 fn said(pair: &Pair, stage: Stage) -> String {
-    let until = |word: &str, at: Option<u64>| at.map(|at| format!(", {word} {}", time(at))).unwrap_or_default();
+    let then =
+        |words: &str, at: Option<u64>| at.map(|at| format!("{words} {}", time(at))).unwrap_or_default();
     match stage {
         Stage::Published => format!("publish now, signs from {}", time(pair.active)),
-        Stage::Active => format!("publish, signs{}", until("until", pair.retired)),
-        Stage::Retired => format!("keep published, no longer signs{}", until("withdraw on", pair.withdrawn)),
+        Stage::Active => format!("publish, signs{}", then(" until", pair.retired)),
+        Stage::Retired => format!("keep published, no longer signs{}", then(", withdraw on", pair.withdrawn)),
         Stage::Withdrawn => "withdraw now".to_owned(),
     }
 }

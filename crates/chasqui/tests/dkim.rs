@@ -27,8 +27,12 @@ fn the_first_pair_signs_at_once_and_the_second_after_the_overlap() {
     for record in records {
         let name = record["name"].as_str().unwrap();
         assert!(name.ends_with("._domainkey.example.org."), "{name}");
-        let strings: Vec<&str> = record["strings"].as_array().unwrap().iter().map(|s| s.as_str().unwrap()).collect();
-        assert!(strings.iter().all(|part| part.len() <= 255) && strings.concat() == record["text"].as_str().unwrap());
+        let strings: Vec<&str> =
+            record["strings"].as_array().unwrap().iter().map(|s| s.as_str().unwrap()).collect();
+        assert!(
+            strings.iter().all(|part| part.len() <= 255)
+                && strings.concat() == record["text"].as_str().unwrap()
+        );
         assert!(strings.concat().starts_with("v=DKIM1; h=sha256; k="));
     }
     assert_eq!(records[0]["strings"].as_array().unwrap().len(), 2, "an RSA key is longer than one string");
@@ -42,7 +46,8 @@ fn the_first_pair_signs_at_once_and_the_second_after_the_overlap() {
     }
 
     let again = json(&dkim(&keys, &["rotate", "example.org", "--overlap", "1h", "--json"]));
-    let stages: Vec<_> = again[0]["pairs"].as_array().unwrap().iter().map(|pair| pair["stage"].clone()).collect();
+    let stages: Vec<_> =
+        again[0]["pairs"].as_array().unwrap().iter().map(|pair| pair["stage"].clone()).collect();
     assert_eq!(stages, ["active", "published"]);
     assert!(refusal(&dkim(&keys, &["rotate", "example.org"])).contains("rotate again after that"));
     signer.reload(&config).unwrap();
@@ -61,11 +66,14 @@ fn what_is_withdrawn_is_named_and_its_keys_are_removed() {
     json(&dkim(keys, &rotate));
     let listed = |keys: &Path| {
         let listed = std::fs::read_dir(keys.join("example.org")).unwrap();
-        listed.filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|end| end == "pem")).count()
+        listed
+            .filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|end| end == "pem"))
+            .count()
     };
     assert_eq!(listed(keys), 4);
     let third = json(&dkim(keys, &rotate));
-    let stages: Vec<_> = third[0]["pairs"].as_array().unwrap().iter().map(|pair| pair["stage"].clone()).collect();
+    let stages: Vec<_> =
+        third[0]["pairs"].as_array().unwrap().iter().map(|pair| pair["stage"].clone()).collect();
     assert_eq!(stages, ["withdrawn", "withdrawn", "active"]);
     assert_eq!(listed(keys), 4, "the first pair's keys are gone");
 }

@@ -83,7 +83,8 @@ mod tests {
     fn fields_are_told_apart_and_folding_stays() {
         let found: Vec<_> =
             fields(b"From: a\r\nSubject:\r\n x\r\n\ty\r\nTo:\r\n").map(Result::unwrap).collect();
-        let expected: [(&str, &[u8]); 3] = [("From", b" a\r\n"), ("Subject", b"\r\n x\r\n\ty\r\n"), ("To", b"\r\n")];
+        let expected: [(&str, &[u8]); 3] =
+            [("From", b" a\r\n"), ("Subject", b"\r\n x\r\n\ty\r\n"), ("To", b"\r\n")];
         assert_eq!(found.iter().map(|field| (field.name, field.value)).collect::<Vec<_>>(), expected);
     }
 

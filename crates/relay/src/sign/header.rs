@@ -123,8 +123,20 @@ mod tests {
         assert_eq!(
             signed.names,
             [
-                "From", "From", "Reply-To", "To", "To", "To", "Cc", "Subject", "Date", "Message-ID",
-                "MIME-Version", "Content-Type", "Content-Transfer-Encoding", "Sender"
+                "From",
+                "From",
+                "Reply-To",
+                "To",
+                "To",
+                "To",
+                "Cc",
+                "Subject",
+                "Date",
+                "Message-ID",
+                "MIME-Version",
+                "Content-Type",
+                "Content-Transfer-Encoding",
+                "Sender"
             ]
         );
         assert_eq!(signed.relaxed, b"from:a\r\nto:d\r\nto:b\r\nsender:c\r\n");

@@ -77,9 +77,10 @@ fn address(tokens: &[Token<'_>]) -> Result<EmailAddress, NoAddresses> {
     let (local, domain) = tokens.split_at_checked(at).ok_or(NoAddresses)?;
     let dotted = |tokens: &[Token<'_>]| {
         tokens.len() % 2 == 1
-            && tokens.iter().enumerate().all(|(index, token)| {
-                token.kind == if index % 2 == 0 { Kind::Atom } else { Kind::Dot }
-            })
+            && tokens
+                .iter()
+                .enumerate()
+                .all(|(index, token)| token.kind == if index % 2 == 0 { Kind::Atom } else { Kind::Dot })
     };
     let domain = domain.get(1..).unwrap_or_default();
     let quoted = matches!(local, [Token { kind: Kind::Quoted, .. }]);

@@ -12,18 +12,8 @@ const AUTHORS: usize = 10;
 const SHOWN: usize = 250;
 
 /// Never more than once (RFC 5322 §3.6). Those who receive the message would choose differently among several.
-const ONCE: [&str; 10] = [
-    "From",
-    "Sender",
-    "Reply-To",
-    "To",
-    "Cc",
-    "Message-ID",
-    "In-Reply-To",
-    "References",
-    "Subject",
-    "Date",
-];
+const ONCE: [&str; 10] =
+    ["From", "Sender", "Reply-To", "To", "Cc", "Message-ID", "In-Reply-To", "References", "Subject", "Date"];
 
 /// Not for the recipients' eyes (RFC 5322 §3.6.3), or only the last hop's to write (RFC 5321 §4.4).
 const REMOVED: [&str; 3] = ["Bcc", "Resent-Bcc", "Return-Path"];
@@ -35,8 +25,7 @@ const NO_SENDER: Reply =
     Reply::fixed(554, (5, 6, 0), "A message with several authors needs a Sender field (RFC 5322 §3.6.2)");
 const EIGHT_BIT: Reply =
     Reply::fixed(554, (5, 6, 9), "The header has octets above 127, which need SMTPUTF8 (RFC 6531)");
-const BARE: Reply =
-    Reply::fixed(550, (5, 6, 11), "The header holds a bare CR, a bare LF or a NUL");
+const BARE: Reply = Reply::fixed(550, (5, 6, 11), "The header holds a bare CR, a bare LF or a NUL");
 const NOT_UTF8: Reply = Reply::fixed(554, (5, 6, 9), "The header is not UTF-8 (RFC 6532)");
 
 /// What completing needs to know.
@@ -76,19 +65,30 @@ pub(crate) fn complete(header: &[u8], facts: &Facts<'_>) -> Result<Completed, Re
         }
         std::str::from_utf8(header).map_err(|_| NOT_UTF8)?;
     }
-    let mut completed =
-        Completed { octets: Vec::with_capacity(header.len() + 160), senders: Vec::new(), message_id: String::new() };
+    let mut completed = Completed {
+        octets: Vec::with_capacity(header.len() + 160),
+        senders: Vec::new(),
+        message_id: String::new(),
+    };
     let mut seen = [false; ONCE.len()];
     let mut dated = false;
     for (index, field) in fields(header).enumerate() {
         let field = field.map_err(|error| Reply::new(554, (5, 6, 0), capital(&error.to_string())))?;
         if index == facts.most {
-            return Err(Reply::new(554, (5, 6, 0), format!("The header has more than {} fields", facts.most)));
+            return Err(Reply::new(
+                554,
+                (5, 6, 0),
+                format!("The header has more than {} fields", facts.most),
+            ));
         }
         if let Some((name, seen)) = ONCE.iter().zip(&mut seen).find(|(name, _)| field.is(name))
             && std::mem::replace(seen, true)
         {
-            return Err(Reply::new(554, (5, 6, 0), format!("The header has more than one {name} field (RFC 5322 §3.6)")));
+            return Err(Reply::new(
+                554,
+                (5, 6, 0),
+                format!("The header has more than one {name} field (RFC 5322 §3.6)"),
+            ));
         }
         if REMOVED.iter().any(|name| field.is(name)) {
             continue;
@@ -210,8 +210,7 @@ mod tests {
 
     #[test]
     fn blind_copies_and_return_paths_are_removed() {
-        let header =
-            "Return-Path: <x@y>\r\nBcc: secreto@example.org,\r\n otro@example.org\r\nFrom: a@example.org\r\nresent-bcc: b@c\r\n";
+        let header = "Return-Path: <x@y>\r\nBcc: secreto@example.org,\r\n otro@example.org\r\nFrom: a@example.org\r\nresent-bcc: b@c\r\n";
         let done = completed(header);
         assert!(done.starts_with("From: a@example.org\r\nDate:"), "{done}");
         assert!(!done.contains("secreto") && !done.contains("otro") && !done.contains("b@c"), "{done}");

@@ -128,10 +128,7 @@ impl Desk<'_> {
         })
     }
 
-    async fn proof(
-        &self,
-        last: ClientFinal,
-    ) -> Result<(Exchange, String, Box<AccountRecord>), Refusal> {
+    async fn proof(&self, last: ClientFinal) -> Result<(Exchange, String, Box<AccountRecord>), Refusal> {
         let (login, users) = (last.login().to_owned(), &self.shared.users);
         self.standing(&login).await?;
         let (verdict, signature) =

@@ -6,7 +6,7 @@
 //!
 //! Memory has a bound ([`Rates::entries`]). At the bound those who have not sent since yesterday are forgotten, and then some of those who sent
 //! least, who are the farthest from any limit. Across a restart the book is kept in a file, written every minute and at the end; it
-//! leaves out those who sent little. A kill so forgives what was sent in the last minute, nothing more.
+//! leaves out those who sent little and have reached no limit. A kill so forgives what was sent in the last minute, nothing more.
 
 use crate::config::{Rate, Rates};
 use chasqui_base::{EmailAddress, Lifecycle, fsx};
@@ -24,7 +24,7 @@ const DAY: u64 = 86_400;
 
 /// How often the file is written.
 const PERIOD: Duration = Duration::from_secs(60);
-/// Who has sent fewer messages, and to fewer recipients, than this in two days is not written into the file.
+/// Who has sent fewer messages, and to fewer recipients, than this in two days, and has reached no limit, is not written into the file.
 const WORTH_KEEPING: u32 = 20;
 /// Among how many the one who sent least is looked for when memory is full.
 const SAMPLE: usize = 16;
@@ -182,6 +182,11 @@ impl Usage {
         messages.saturating_add(messages_before).max(recipients.saturating_add(recipients_before))
     }
 
+    /// In the day before what was sent last.
+    fn was_limited(&self) -> bool {
+        self.warned > 0 && self.warned.saturating_add(24) >= self.hour.index
+    }
+
     fn is_idle(&self, now: u64) -> bool {
         self.day.index + 1 < now / DAY
     }
@@ -202,10 +207,8 @@ impl Book {
         let rates = self.rates.read().unwrap_or_else(PoisonError::into_inner);
         let mut table = self.table();
         table.changed = true;
-        let sides = [
-            (Scope::User, account.as_str(), &rates.user),
-            (Scope::Domain, account.domain(), &rates.domain),
-        ];
+        let sides =
+            [(Scope::User, account.as_str(), &rates.user), (Scope::Domain, account.domain(), &rates.domain)];
         for (scope, name, rate) in sides {
             let rate = rates.exceptions.get(name).unwrap_or(rate);
             let usage = table.entry(name, rates.entries, now);
@@ -251,7 +254,10 @@ impl Book {
             if !std::mem::take(&mut table.changed) {
                 return Ok(());
             }
-            let worth = table.entries.iter().filter(|(_, usage)| usage.sent() >= WORTH_KEEPING);
+            let worth = table
+                .entries
+                .iter()
+                .filter(|(_, usage)| usage.sent() >= WORTH_KEEPING || usage.was_limited());
             worth.map(|(name, usage)| (name.clone(), *usage)).collect()
         };
         fsx::replace_file_durably(path, &serde_json::to_vec(&kept)?)
@@ -347,10 +353,9 @@ mod tests {
         let mut rates = Rates { user: Rate::default(), ..Rates::default() };
         rates.domain.recipients_per_day = Some(2);
         rates.exceptions.insert("example.net".into(), Rate::default());
-        rates.exceptions.insert(
-            "mudo@example.net".into(),
-            Rate { recipients_per_hour: Some(0), ..Rate::default() },
-        );
+        rates
+            .exceptions
+            .insert("mudo@example.net".into(), Rate { recipients_per_hour: Some(0), ..Rate::default() });
         let book = Book::new(rates);
         book.charge(&address("a@example.org"), What::Recipients, START).unwrap();
         book.charge(&address("b@example.org"), What::Recipients, START).unwrap();
@@ -405,8 +410,29 @@ mod tests {
         next.load(&path).unwrap();
         assert!(next.charge(&ana, What::Messages, START).is_err());
         assert!(!next.table().entries.contains_key("beto@example.net"));
+        // One who has reached a limit is kept however little that was.
+        let strict = limited(1);
+        strict.charge(&ana, What::Messages, START).unwrap();
+        assert!(strict.charge(&ana, What::Messages, START).is_err());
+        strict.save(&path).unwrap();
+        let next = limited(1);
+        next.load(&path).unwrap();
+        assert!(next.charge(&ana, What::Messages, START).is_err());
         std::fs::write(&path, "{").unwrap();
         assert!(next.load(&path).is_err());
+    }
+
+    #[tokio::test]
+    async fn the_file_is_written_when_the_relay_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("usage");
+        let book = Arc::new(limited(1));
+        book.charge(&address("ana@example.org"), What::Messages, START).unwrap();
+        assert!(book.charge(&address("ana@example.org"), What::Messages, START).is_err());
+        let run = Lifecycle::new();
+        run.spawn(book.work(path.clone(), run.clone()));
+        assert_eq!(run.drain(Duration::from_secs(10)).await, 0);
+        assert!(std::fs::read_to_string(&path).unwrap().contains("ana@example.org"));
     }
 
     proptest! {

@@ -33,7 +33,9 @@ impl UserTrace<'_> {
         // Writing to a String cannot fail.
         let _ = match self.client.map(|(hello, address)| (hello, address.to_canonical())) {
             Some((hello, IpAddr::V4(address))) => write!(line, "Received: from {hello} ([{address}])\r\n\t"),
-            Some((hello, IpAddr::V6(address))) => write!(line, "Received: from {hello} ([IPv6:{address}])\r\n\t"),
+            Some((hello, IpAddr::V6(address))) => {
+                write!(line, "Received: from {hello} ([IPv6:{address}])\r\n\t")
+            }
             None => write!(line, "Received: "),
         };
         // RFC 3848, RFC 6531 §4.3.
@@ -82,6 +84,9 @@ mod tests {
         };
         let line = told.line();
         assert!(line.starts_with("Received: from portatil.example ([192.0.2.1])\r\n\tby relay"), "{line}");
-        assert!(line.contains("with UTF8SMTPSA (TLS") && line.contains("(account \"ab\"@example.org) id"), "{line}");
+        assert!(
+            line.contains("with UTF8SMTPSA (TLS") && line.contains("(account \"ab\"@example.org) id"),
+            "{line}"
+        );
     }
 }

@@ -116,7 +116,8 @@ impl User<'_> {
         let Some(again) = over.again else {
             return Reply::new(550, (5, 7, 1), format!("{who} may not send mail"));
         };
-        let again = i64::try_from(again).ok().and_then(|at| DateTime::from_timestamp(at, 0)).unwrap_or_default();
+        let again =
+            i64::try_from(again).ok().and_then(|at| DateTime::from_timestamp(at, 0)).unwrap_or_default();
         Reply::new(
             450,
             (4, 7, 1),
@@ -134,4 +135,3 @@ impl User<'_> {
 fn is_full(domain: &str) -> bool {
     domain.starts_with('[') || domain.contains('.')
 }
-

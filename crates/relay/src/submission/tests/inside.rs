@@ -13,7 +13,12 @@ async fn a_role_hands_in_what_it_likes_and_it_is_signed() {
     let reply = mx.send("<>", &["<a@example.net>", "<Postmaster>"], text).await;
     assert!(reply.starts_with("250"), "{reply}");
     let (envelope, text) = site.taken().remove(0);
-    assert!(text.starts_with("Received: from mx.example.org ([127.0.0.1])\r\n\tby relay.example.org with ESMTPS "), "{text}");
+    assert!(
+        text.starts_with(
+            "Received: from mx.example.org ([127.0.0.1])\r\n\tby relay.example.org with ESMTPS "
+        ),
+        "{text}"
+    );
     assert!(text.contains("DKIM-Signature: ") && text.ends_with("\r\nBcc: queda\r\n\r\nx\r\n"), "{text}");
     assert!(!text.contains("Message-ID: "), "nothing is added: {text}");
     assert_eq!(envelope.source, Source::Role);

@@ -3,7 +3,13 @@
 use super::*;
 use chasqui_sasl::scram::{Channel, Client as Scram};
 
-async fn scram(client: &mut Client, login: &str, password: &str, plus: bool, binding: Option<Vec<u8>>) -> String {
+async fn scram(
+    client: &mut Client,
+    login: &str,
+    password: &str,
+    plus: bool,
+    binding: Option<Vec<u8>>,
+) -> String {
     let channel = Channel { plus_offered: plus, binding };
     let mut exchange = Scram::new(login, Secret::new(password.to_owned()), &channel, plus).unwrap();
     let name = if plus { "SCRAM-SHA-256-PLUS" } else { "SCRAM-SHA-256" };
@@ -131,4 +137,50 @@ async fn a_client_that_never_logs_in_is_not_waited_for() {
     assert!(client.reply().await.starts_with("421 4.4.2"));
     let mut user = Site::new(|_| {}).user("ana").await;
     assert!(user.say("NOOP").await.starts_with("250"));
+}
+
+/// Commands in any order, with texts between them: without a password nothing is queued, and every command has its reply.
+#[tokio::test]
+async fn whatever_a_stranger_says_nothing_is_queued() {
+    let commands = [
+        "EHLO x.example",
+        "MAIL FROM:<ana@example.org>",
+        "MAIL FROM:<> SIZE=10 AUTH=<ana@example.org>",
+        "RCPT TO:<beto@example.org>",
+        "RCPT TO:<x@example.net>",
+        "DATA",
+        "BDAT 0",
+        "BDAT 0 LAST",
+        "AUTH PLAIN",
+        "AUTH PLAIN AGFuYUBleGFtcGxlLm9yZwA=",
+        "AUTH SCRAM-SHA-256 biwsbj1hbmEscj1hYmM=",
+        "Yz1iaXdzLHI9YWJjLHA9",
+        "*",
+        "RSET",
+        "NOOP",
+        "From: ana@example.org",
+        "",
+        ".",
+    ];
+    let site = Site::new(|config| {
+        config.senders.limits.errors = 1000;
+        config.senders.limits.unknown_commands = 1000;
+        config.senders.limits.idle_commands = 1000;
+        config.senders.limits.auth_failures = 1000;
+        config.senders.guessing.address_refused_after = 0;
+    });
+    let mut seed = 1u64;
+    for _ in 0..20 {
+        let mut client = site.client().await;
+        for _ in 0..30 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let command = commands[(seed >> 33) as usize % commands.len()];
+            let reply = client.say(command).await;
+            assert!(
+                !reply.is_empty() && !reply.starts_with("354") && !reply.starts_with("235"),
+                "{command}: {reply}"
+            );
+        }
+    }
+    assert!(site.taken().is_empty());
 }

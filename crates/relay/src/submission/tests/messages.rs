@@ -51,7 +51,10 @@ async fn the_parameters_reach_the_queue() {
     let site = Site::new(|_| {});
     let mut ana = site.user("ana").await;
     let from = "<ana@example.org> BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=QQ+2B1 REQUIRETLS HOLDFOR=60 MT-PRIORITY=3 AUTH=<>";
-    let to = ["<x@example.net> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;y+2Bz@example.net", "<ñandú@example.net> NOTIFY=NEVER"];
+    let to = [
+        "<x@example.net> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;y+2Bz@example.net",
+        "<ñandú@example.net> NOTIFY=NEVER",
+    ];
     let reply = ana.send(from, &to, "From: Ñandú <ana@example.org>\r\n\r\nñ\r\n").await;
     assert!(reply.starts_with("250"), "{reply}");
     let (envelope, text) = site.taken().remove(0);
@@ -98,7 +101,10 @@ async fn small_and_big_messages_are_signed_by_the_authors_domain() {
     let site = Site::with(options, |config| config.senders.limits.memory = ByteSize(16 * 1024));
     let mut ana = site.user("ana").await;
     for lines in [1, 20_000] {
-        let text = format!("From: ana@example.org\r\nTo: x@example.net\r\n\r\n{}", "una línea \t más \r\n".repeat(lines));
+        let text = format!(
+            "From: ana@example.org\r\nTo: x@example.net\r\n\r\n{}",
+            "una línea \t más \r\n".repeat(lines)
+        );
         let reply = ana.send("<ana@example.org> BODY=8BITMIME", &[TO], &text).await;
         assert!(reply.starts_with("250"), "{reply}");
     }
@@ -106,7 +112,10 @@ async fn small_and_big_messages_are_signed_by_the_authors_domain() {
     for (_, text) in taken {
         assert_eq!(verify(keys.path(), "example.org", &text).await, [DkimResult::Pass, DkimResult::Pass]);
         let start = String::from_utf8_lossy(&text[..1200]).into_owned();
-        assert!(start.starts_with("Received:") && start.contains("\r\nDKIM-Signature: v=1; a=rsa-sha256;"), "{start}");
+        assert!(
+            start.starts_with("Received:") && start.contains("\r\nDKIM-Signature: v=1; a=rsa-sha256;"),
+            "{start}"
+        );
     }
     assert_eq!(std::fs::read_dir(site.queue.folder()).unwrap().count(), 0, "nothing is left behind");
 }

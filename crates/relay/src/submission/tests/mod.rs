@@ -66,7 +66,8 @@ impl Table {
     }
 
     fn knows(account: &EmailAddress) -> bool {
-        account.domain() == "example.org" && ["ana", "beto", "mudo", "jefe", "cerrado"].contains(&account.local())
+        account.domain() == "example.org"
+            && ["ana", "beto", "mudo", "jefe", "cerrado"].contains(&account.local())
     }
 
     fn verifier() -> Verifier {
@@ -112,7 +113,9 @@ impl Users for Table {
 
     fn look_up<'a>(&'a self, address: &'a EmailAddress) -> Answer<'a, LookUp> {
         let found = match address.domain() {
-            "example.org" if Self::knows(address) => LookUp::Found(vec![Target::Account(Self::record(address))]),
+            "example.org" if Self::knows(address) => {
+                LookUp::Found(vec![Target::Account(Self::record(address))])
+            }
             "example.org" => LookUp::Unknown,
             _ => LookUp::NotOurs,
         };
@@ -152,7 +155,11 @@ impl Accept for List {
 
     fn check_room(&self, size: u64) -> Result<(), EnqueueError> {
         // A client that announces nothing hears of it at the end.
-        if self.full && (size > 0 || self.asked.swap(true, Ordering::Relaxed)) { Err(EnqueueError::Full) } else { Ok(()) }
+        if self.full && (size > 0 || self.asked.swap(true, Ordering::Relaxed)) {
+            Err(EnqueueError::Full)
+        } else {
+            Ok(())
+        }
     }
 
     fn folder(&self) -> PathBuf {
@@ -189,13 +196,19 @@ impl Site {
         let mx = ca.issue(folder.path(), "mx", &[Role::Mx], &["localhost"]).unwrap();
         let public = PublicTlsFiles { certificate: relay.certificate.clone(), key: relay.key.clone() };
         let tls = PublicTls::load(&public).unwrap();
-        let mut config = Config { hostname: "relay.example.org".into(), public_tls: Some(public), ..Config::default() };
+        let mut config =
+            Config { hostname: "relay.example.org".into(), public_tls: Some(public), ..Config::default() };
         config.senders.guessing.first_delay = chasqui_base::Span::millis(1);
         config.senders.guessing.longest_delay = chasqui_base::Span::millis(2);
         change(&mut config);
         let tmp = folder.path().join("tmp");
         std::fs::create_dir(&tmp).unwrap();
-        let queue = Arc::new(List { taken: Mutex::default(), full: options.full, asked: AtomicBool::new(false), folder: tmp });
+        let queue = Arc::new(List {
+            taken: Mutex::default(),
+            full: options.full,
+            asked: AtomicBool::new(false),
+            folder: tmp,
+        });
         let parts = Parts {
             users: Arc::new(Table { silent: options.silent }),
             queue: Arc::clone(&queue) as Arc<dyn Accept>,
@@ -246,19 +259,30 @@ impl Site {
         if greeting.starts_with("220") {
             assert!(client.say("EHLO mx.example.org").await.starts_with("250"));
         }
-        client.input.splice(0..0, if greeting.starts_with("220") { Vec::new() } else { format!("{greeting}\r\n").into_bytes() });
+        client.input.splice(
+            0..0,
+            if greeting.starts_with("220") { Vec::new() } else { format!("{greeting}\r\n").into_bytes() },
+        );
         client
     }
 
     pub(crate) fn role_tls(&self, name: &str, role: Role) -> RoleTls {
-        let files = pki::open_ca(self.folder.path()).unwrap().issue(self.folder.path(), name, &[role], &["localhost"]);
+        let files = pki::open_ca(self.folder.path()).unwrap().issue(
+            self.folder.path(),
+            name,
+            &[role],
+            &["localhost"],
+        );
         RoleTls::load(&files.unwrap()).unwrap()
     }
 
     /// What was queued.
     pub(crate) fn taken(&self) -> Vec<(Envelope, String)> {
         let taken = self.queue.taken.lock().unwrap();
-        taken.iter().map(|(envelope, text)| (envelope.clone(), String::from_utf8_lossy(text).into_owned())).collect()
+        taken
+            .iter()
+            .map(|(envelope, text)| (envelope.clone(), String::from_utf8_lossy(text).into_owned()))
+            .collect()
     }
 
     pub(crate) fn metrics(&self) -> String {

@@ -16,10 +16,18 @@ async fn an_address_in_the_envelope_or_the_header_must_be_the_users() {
         ("<ana@example.org>", "Ana <ana@example.org>", "250"),
         ("<Ana+lista@Example.org>", "ana+otra@example.org", "250"),
         ("<jefe@example.org>", "jefe@example.org", "250"),
-        ("<beto@example.org>", "ana@example.org", "550 5.7.1 ana@example.org may not send mail as beto@example.org"),
+        (
+            "<beto@example.org>",
+            "ana@example.org",
+            "550 5.7.1 ana@example.org may not send mail as beto@example.org",
+        ),
         ("<ana@example.net>", "ana@example.org", "550 5.7.1"),
         ("<\"ana\"@[192.0.2.1]>", "ana@example.org", "550 5.7.1"),
-        ("<ana@example.org>", "Beto <beto@example.org>", "550 5.7.1 ana@example.org may not send mail as beto@example.org"),
+        (
+            "<ana@example.org>",
+            "Beto <beto@example.org>",
+            "550 5.7.1 ana@example.org may not send mail as beto@example.org",
+        ),
         ("<ana@example.org>", "ana@example.org\r\nSender: beto@example.org", "550 5.7.1"),
         ("<ana@example.org>", "ana@example.org, beto@example.org\r\nSender: ana@example.org", "550 5.7.1"),
         ("<ana@example.org>", "ana@example.org\r\nFrom: beto@example.org", "554 5.6.0"),
@@ -73,11 +81,18 @@ async fn who_has_sent_enough_is_told_when_to_go_on() {
         assert!(ana.send("<ana@example.org>", &[TO], &text("ana@example.org")).await.starts_with("250"));
     }
     let reply = ana.say("MAIL FROM:<ana@example.org>").await;
-    assert!(reply.starts_with("450 4.7.1 ana@example.org may send 2 messages in one hour: try again after 20"), "{reply}");
+    assert!(
+        reply.starts_with("450 4.7.1 ana@example.org may send 2 messages in one hour: try again after 20"),
+        "{reply}"
+    );
     assert!(reply.ends_with("UTC"), "{reply}");
     let mut beto = site.user("beto").await;
     assert!(beto.send("<beto@example.org>", &[TO], &text("beto@example.org")).await.starts_with("250"));
-    assert!(site.metrics().contains(r#"limited_total{scope="user",what="messages"} 1"#), "{}", site.metrics());
+    assert!(
+        site.metrics().contains(r#"limited_total{scope="user",what="messages"} 1"#),
+        "{}",
+        site.metrics()
+    );
 }
 
 #[tokio::test]
@@ -90,7 +105,10 @@ async fn a_domain_is_counted_as_a_whole_and_what_is_not_sent_is_not_counted() {
         assert!(ana.say(&format!("RCPT TO:<x{n}@example.net>")).await.starts_with("250"));
     }
     let reply = ana.say("RCPT TO:<x4@example.net>").await;
-    assert!(reply.starts_with("450 4.7.1 The users of example.org may send 3 recipients in one day"), "{reply}");
+    assert!(
+        reply.starts_with("450 4.7.1 The users of example.org may send 3 recipients in one day"),
+        "{reply}"
+    );
     assert!(ana.say("RSET").await.starts_with("250"));
     // Refused for its header: neither.
     assert!(ana.send("<ana@example.org>", &[TO, TO], "\r\n").await.starts_with("554"));
