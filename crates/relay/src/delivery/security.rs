@@ -14,9 +14,11 @@ use super::{
 use crate::{
     config::RouteTls,
     fate::Trouble,
+    message::Source,
     tls::{DomainPolicy, Event, Requirement, Session, TlsFacts, TlsFailure, Verified},
 };
 use chasqui_base::net::Stream;
+use chasqui_smtp::ReversePath;
 use std::{net::IpAddr, sync::Arc};
 
 /// What the connection to a host must be.
@@ -60,6 +62,13 @@ impl Attempt<'_> {
 
     async fn of_policy(&self, candidate: &Candidate, domain: &str, secure: bool) -> Result<Demand, Trouble> {
         let policies = &self.delivery.policies;
+        let envelope = &self.job.envelope;
+        // RFC 8460 §3: what a domain is told of its TLS must reach it even where its TLS fails. Notices have no sender; what is our own
+        // and has one is such a report.
+        if envelope.source == Source::Own && envelope.reverse_path != ReversePath::Null {
+            let requirement = Some(Requirement::Opportunistic { cleartext_allowed: true });
+            return Ok(Demand { requirement, policy: None });
+        }
         let policy = policies.domain(domain).await;
         match policies.host(&policy, &candidate.name, secure, self.job.envelope.require_tls).await {
             Ok(requirement) => Ok(Demand { requirement: Some(requirement), policy: Some(policy) }),

@@ -119,3 +119,29 @@ async fn requiretls_needs_a_host_that_promises_the_same() {
     let fate = carry(&delivery, demanding(), TEXT.as_bytes()).await.remove(0);
     assert!(matches!(fate, Fate::Deferred(_)) && host.seen().taken.is_empty());
 }
+
+#[tokio::test]
+async fn a_report_about_tls_goes_out_even_where_tls_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let minimum = crate::tls::DomainMinimum {
+        domains: vec!["*".into()],
+        level: crate::tls::MinimumLevel::Encrypted,
+        names: Vec::new(),
+    };
+    let tls = TlsConfig { minimums: vec![minimum], ..tls_config(&folder) };
+    let host = Manner::good().start().await;
+    let delivery = delivery_with(&config(host.port), no_dns(), &tls, Arc::default());
+    let of = |source, reverse_path: &str| Envelope {
+        source,
+        reverse_path: reverse_path.parse::<ReversePath>().unwrap_or(ReversePath::Null),
+        ..envelope(&[HERE])
+    };
+    for (envelope, delivered) in [
+        (of(Handed::Role, "ana@ejemplo.test"), false),
+        (of(Handed::Own, "<>"), false),
+        (of(Handed::Own, "tls@ejemplo.test"), true),
+    ] {
+        let fates = carry(&delivery, envelope, TEXT.as_bytes()).await;
+        assert_eq!(is_delivered(&fates[0]), delivered, "{fates:?}");
+    }
+}
