@@ -240,7 +240,7 @@ fn sender_only() -> Vec<ListedName> {
 pub struct GreylistConfig {
     /// Whether it is done. Default no: it delays the first message of every correspondent.
     pub enabled: bool,
-    /// The store. Default `/var/lib/chasqui/greylist.db`.
+    /// The store; its folder is made. Default `/var/lib/chasqui/mx/greylist.db`.
     pub path: PathBuf,
     /// How long after the first attempt the next is let in. Default 5m.
     pub delay: Span,
@@ -264,7 +264,7 @@ impl Default for GreylistConfig {
     fn default() -> Self {
         Self {
             enabled: false,
-            path: "/var/lib/chasqui/greylist.db".into(),
+            path: "/var/lib/chasqui/mx/greylist.db".into(),
             delay: Span::secs(300),
             retry_window: Span::secs(2 * 86_400),
             lifetime: Span::secs(36 * 86_400),

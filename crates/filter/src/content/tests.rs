@@ -3,6 +3,7 @@
 use super::*;
 use chasqui_base::{ByteSize, Span, net::Endpoint};
 use prometheus_client::registry::Registry;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -180,6 +181,35 @@ async fn what_is_refused_for_good_is_not_put_off_because_another_filter_is_away(
         panic!("accepted")
     };
     assert!(reply.is_permanent());
+}
+
+#[tokio::test]
+async fn no_more_messages_are_judged_at_once_than_the_operator_lets() {
+    static OPEN: AtomicUsize = AtomicUsize::new(0);
+    static MOST: AtomicUsize = AtomicUsize::new(0);
+    let slow = daemon(|mut stream| async move {
+        MOST.fetch_max(OPEN.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        let mut question = Vec::new();
+        stream.read_to_end(&mut question).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        OPEN.fetch_sub(1, Ordering::SeqCst);
+        stream.write_all(b"SPAMD/1.1 0 EX_OK\r\nSpam: False ; 1 / 5\r\n\r\nX").await.unwrap();
+    })
+    .await;
+    let mut config = with(Some(slow), None);
+    config.spamassassin.connections = 2;
+    config.spamassassin.deadline = Span::secs(10);
+    let metrics = Metrics::register(&mut Registry::default());
+    let scanners = Scanners::new(&config, "mx.test", &metrics).unwrap();
+    let mut judging = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let scanners = Arc::clone(&scanners);
+        judging.spawn(async move { judge_by(&scanners, TEXT).await });
+    }
+    while let Some(verdict) = judging.join_next().await {
+        assert!(verdict.unwrap().headers.contains("X-Spam-Flag: NO"));
+    }
+    assert_eq!(MOST.load(Ordering::SeqCst), 2);
 }
 
 #[test]

@@ -57,6 +57,9 @@ impl Greylist {
             lifetime: seconds(config.lifetime),
             exempt_after: config.exempt_after.into(),
         };
+        if let Some(folder) = config.path.parent() {
+            std::fs::create_dir_all(folder).map_err(|error| StartError::open(folder, error))?;
+        }
         let store = Store::open(&config.path, times, config.entries)
             .map_err(|error| StartError::open(&config.path, error))?;
         let (questions, queue) = sync_channel(QUEUE);
@@ -167,7 +170,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let config = GreylistConfig {
             enabled: true,
-            path: folder.path().join("g.db"),
+            path: folder.path().join("mx/g.db"),
             delay: chasqui_base::Span::secs(1),
             exempt_recipients: vec!["all@example.org".parse().unwrap()],
             ..GreylistConfig::default()
