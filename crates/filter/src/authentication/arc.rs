@@ -51,7 +51,7 @@ enum State {
 
 /// The verdict where there is no chain to check.
 pub(crate) fn unchecked(result: ArcResult, reason: Option<&'static str>) -> ArcVerdict {
-    ArcVerdict { result, sealers: Vec::new(), vouched: false, reason }
+    ArcVerdict { result, sealers: Vec::new(), vouched: false, would_vouch: false, reason }
 }
 
 impl Chain {
@@ -120,6 +120,7 @@ impl Chain {
                 result: ArcResult::Pass,
                 sealers: self.sets.iter().map(|set| set.seal.domain.clone()).collect(),
                 vouched: false,
+                would_vouch: false,
                 reason: None,
             },
             Err((result, reason)) => unchecked(result, Some(reason)),

@@ -12,9 +12,8 @@
 //!
 //! # Why not the mail-auth crate
 //!
-//! It wants the whole message in memory, asks hickory itself (which cannot tell bogus from failed), knows no void look-up limit
-//! for SPF, neither `pct` nor the public suffix list for DMARC, and takes any key for any sub-domain's `exists`. Its samples are
-//! our tests.
+//! It wants the whole message in memory, asks hickory itself, where bogus and failed look alike, knows no limit of void look-ups
+//! for SPF and neither `pct` nor the public suffix list for DMARC. Its samples are our tests.
 
 mod arc;
 mod author;
@@ -272,10 +271,13 @@ impl Authenticator {
                 ..dmarc::unchecked(DmarcResult::TempError, Some("DNS timed out"))
             },
         };
-        if let (ArcResult::Pass, Ok(Some(chain))) = (verdict.arc.result, &chain) {
+        if let Ok(Some(chain)) = &chain
+            && !verdict.dmarc.author.is_empty()
+        {
             let trusted = |domain: &str| self.0.trusted_sealers.iter().any(|sealer| sealer == domain);
-            verdict.arc.vouched =
-                !verdict.dmarc.author.is_empty() && chain.vouches(&header, &verdict.dmarc.author, trusted);
+            let vouches = chain.vouches(&header, &verdict.dmarc.author, trusted);
+            verdict.arc.vouched = vouches && verdict.arc.result == ArcResult::Pass;
+            verdict.arc.would_vouch = vouches && verdict.arc.result == ArcResult::TempError;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@
 use super::{
     config::{AuthenticationConfig, Domains, Policy, WhenUnsure},
     dmarc::Disposition,
-    verdict::{Action, ArcResult, DmarcResult, SpfResult, Verdict},
+    verdict::{Action, DmarcResult, SpfResult, Verdict},
 };
 use chasqui_smtp::Reply;
 
@@ -59,10 +59,12 @@ impl Rules {
         }
         let wanted = match (own, dmarc.result) {
             (_, DmarcResult::PermError) => self.malformed_author,
-            (_, DmarcResult::TempError) => match self.unsure(verdict, own) {
-                Some(defer) => return defer,
-                None => Policy::None,
-            },
+            (_, result) if result == DmarcResult::TempError || (own.is_some() && dmarc.uncertain) => {
+                match self.unsure(verdict, own) {
+                    Some(defer) => return defer,
+                    None => Policy::None,
+                }
+            }
             (Some(own), _) => own,
             (None, _) => match dmarc.requested {
                 None | Some(Disposition::None) => Policy::None,
@@ -70,9 +72,8 @@ impl Rules {
                 Some(Disposition::Reject) => Policy::Reject,
             },
         };
-        // A chain that would have vouched, had DNS answered.
         if wanted > Policy::None
-            && verdict.arc.result == ArcResult::TempError
+            && verdict.arc.would_vouch
             && let Some(defer) = self.unsure(verdict, None)
         {
             return defer;

@@ -174,6 +174,8 @@ pub struct DmarcVerdict {
     pub spf_aligned: bool,
     /// The domain of a signature that passed DKIM is.
     pub dkim_aligned: bool,
+    /// SPF or DKIM of something aligned could not be checked now, and nothing aligned passed.
+    pub uncertain: bool,
     /// Why an error is one.
     pub reason: Option<&'static str>,
 }
@@ -187,6 +189,8 @@ pub struct ArcVerdict {
     pub sealers: Vec<String>,
     /// A sealer that is trusted here, with only trusted ones after it, says that DMARC passed for the author's domain.
     pub vouched: bool,
+    /// The same stands in a chain that DNS could not confirm.
+    pub would_vouch: bool,
     /// Why it is no pass.
     pub reason: Option<&'static str>,
 }

@@ -105,6 +105,11 @@ async fn an_operators_own_policy_for_a_sending_domain_replaces_what_it_publishes
         authenticator(&server, |config| config.sending = [("lists.test".into(), Policy::Reject)].into());
     let found = Mail { ip: STRANGER, path: "", text }.verdict(&own).await;
     assert_eq!((found.dmarc.result, found.action), (DmarcResult::None, Action::Accept));
+    // And what could not be checked is not refused for good.
+    let text = signed(ed25519(), "loop", "lists.test", &message("a@lists.test"));
+    let found = Mail { ip: STRANGER, path: "", text }.verdict(&own).await;
+    assert_eq!(found.dmarc.result, DmarcResult::None);
+    assert!(matches!(found.action, Action::Defer(_)), "{:?}", found.action);
 }
 
 #[tokio::test]
@@ -147,13 +152,17 @@ async fn a_message_by_nobody_or_by_two_is_junk() {
 
 /// As a list does: changes the message and seals what it found before.
 fn sealed(message: &str, claim: &str) -> String {
+    sealed_by("ed", message, claim)
+}
+
+fn sealed_by(selector: &str, message: &str, claim: &str) -> String {
     let changed = message.replace("Subject: Hola", "Subject: [list] Hola");
     let parsed = AuthenticatedMessage::parse(changed.as_bytes()).unwrap();
     let name = format!("lists.test; {claim}");
     let results = AuthenticationResults::new(&name);
     let set = ArcSealer::from_key(ed25519())
         .domain("lists.test")
-        .selector("ed")
+        .selector(selector)
         .headers(["From", "Subject", "DKIM-Signature"])
         .seal(&parsed, &results, &ArcOutput::default())
         .unwrap();
@@ -194,6 +203,20 @@ async fn a_trusted_list_may_change_a_message_and_a_stranger_may_not() {
             assert!(matches!(found.action, Action::Reject(_)), "{:?}", found.arc);
         }
     }
+}
+
+#[tokio::test]
+async fn a_chain_that_dns_cannot_confirm_is_waited_for_only_where_it_would_count() {
+    let server = server!();
+    let original = signed(ed25519(), "ed", "sender.test", &message("a@sender.test"));
+    let text = sealed_by("loop", &original, "dmarc=pass header.from=sender.test");
+    let mail = Mail { ip: STRANGER, path: "list@lists.test", text };
+    let trusting = authenticator(&server, |config| config.trusted_sealers.push("lists.test".into()));
+    let found = mail.verdict(&trusting).await;
+    assert_eq!((found.arc.result, found.arc.would_vouch), (ArcResult::TempError, true));
+    assert!(matches!(found.action, Action::Defer(_)));
+    let found = mail.verdict(&authenticator(&server, |_| {})).await;
+    assert!(matches!(found.action, Action::Reject(_)));
 }
 
 #[tokio::test]

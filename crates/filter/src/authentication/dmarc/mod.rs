@@ -106,6 +106,7 @@ pub(crate) fn unchecked(result: DmarcResult, reason: Option<&'static str>) -> Dm
         sampled_out: false,
         spf_aligned: false,
         dkim_aligned: false,
+        uncertain: false,
         reason,
     }
 }
@@ -139,10 +140,14 @@ impl Policy {
         let strict_dkim = strict(|record| record.strict_dkim);
         let dkim_is =
             |result| dkim.iter().any(|one| one.result == result && aligned(&one.domain, strict_dkim));
+        let spf_aligned = spf_fits && identity.result == SpfResult::Pass;
+        let dkim_aligned = dkim_is(DkimResult::Pass);
+        let unsure = (spf_fits && identity.result == SpfResult::TempError) || dkim_is(DkimResult::TempError);
         let mut verdict = DmarcVerdict {
             author: self.author.clone(),
-            spf_aligned: spf_fits && identity.result == SpfResult::Pass,
-            dkim_aligned: dkim_is(DkimResult::Pass),
+            spf_aligned,
+            dkim_aligned,
+            uncertain: unsure && !spf_aligned && !dkim_aligned,
             ..unchecked(DmarcResult::None, None)
         };
         let found = match &self.found {
@@ -155,9 +160,9 @@ impl Policy {
         verdict.policy_domain.clone_from(&found.domain);
         verdict.record = Some(Arc::clone(&found.record));
         verdict.published = Some(found.policy);
-        if verdict.spf_aligned || verdict.dkim_aligned {
+        if spf_aligned || dkim_aligned {
             verdict.result = DmarcResult::Pass;
-        } else if (spf_fits && identity.result == SpfResult::TempError) || dkim_is(DkimResult::TempError) {
+        } else if verdict.uncertain {
             verdict.result = DmarcResult::TempError;
             verdict.reason = Some("SPF or DKIM could not be checked");
         } else {
