@@ -145,3 +145,32 @@ async fn a_report_about_tls_goes_out_even_where_tls_fails() {
         assert_eq!(is_delivered(&fates[0]), delivered, "{fates:?}");
     }
 }
+
+#[tokio::test]
+async fn dane_is_kept_to_from_mx_to_message() {
+    use rustls_pki_types::{CertificateDer, pem::PemObject as _};
+    let folder = tempfile::tempdir().unwrap();
+    let manner = Manner::good().under_tls(folder.path(), &["other.example"]);
+    let certificate = CertificateDer::from_pem_file(folder.path().join("host.crt")).unwrap();
+    let digest = ring::digest::digest(&ring::digest::SHA256, &certificate);
+    let digest: String = digest.as_ref().iter().map(|octet| format!("{octet:02x}")).collect();
+    let zone = format!(
+        "good MX 10 mx\nmx A 127.0.0.1\n_25._tcp.mx TLSA 3 0 1 {digest}\n\
+         bad MX 10 mx2\nmx2 A 127.0.0.1\n_25._tcp.mx2 TLSA 3 0 1 {}\n\
+         clear MX 10 mx3\nmx3 A 127.0.0.2\n_25._tcp.mx3 TLSA 3 0 1 {digest}\n",
+        "00".repeat(32)
+    );
+    let zones = [chasqui_dns::testing::Zone::signed("dane.test", &zone)];
+    let Some(server) = chasqui_dns::testing::NameServer::start(&zones) else { return };
+    let host = manner.start().await;
+    // Somebody on the way has taken STARTTLS out.
+    let stripped = Manner::good().at("127.0.0.2", host.port).start().await;
+    let delivery = delivery_with(&config(host.port), server.resolver(), &tls_config(&folder), Arc::default());
+    assert!(is_delivered(&send(&delivery, &["x@good.dane.test"]).await[0]));
+    assert!(host.seen().taken[0].tls);
+    for (domain, code) in [("bad.dane.test", "4.7.5"), ("clear.dane.test", "4.7.10")] {
+        let fates = send(&delivery, &[&format!("x@{domain}")]).await;
+        assert_eq!(trouble(&fates[0]).0, code, "{fates:?}");
+    }
+    assert!(host.seen().taken.len() == 1 && stripped.seen().taken.is_empty());
+}
