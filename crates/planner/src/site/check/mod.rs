@@ -7,6 +7,7 @@ mod addresses;
 mod bonds;
 mod capacity;
 mod demand;
+mod filters;
 mod gateways;
 mod guests;
 mod links;
@@ -52,11 +53,12 @@ impl Document {
     }
 }
 
-const CHECKS: [fn(&Fleet<'_>, &mut Report); 16] = [
+const CHECKS: [fn(&Fleet<'_>, &mut Report); 17] = [
     addresses::check,
     bonds::check,
     capacity::check,
     demand::check,
+    filters::check,
     gateways::check,
     guests::check,
     links::check,

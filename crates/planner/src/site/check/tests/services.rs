@@ -310,3 +310,21 @@ fn mail_leaves_from_addresses_that_somebody_holds_under_a_name_that_leads_back()
         )],
     );
 }
+
+#[test]
+fn filters_have_an_exchanger_and_room_beside_it() {
+    let service1 = "roles = [\"directory\", \"mx\", \"proxy\"]\ncores = 4\nmemory = \"4GiB\"\ndisk = \"16GB\"\n\n[hosts.service1";
+    trip(
+        LAB,
+        &[(
+            &[(service1, &service1.replace("4GiB", "2GiB"))],
+            "warning hosts.service1.memory: 2.1 GB are little for an exchanger with ClamAV beside it (E14)",
+        )],
+    );
+    let without_exchangers = LAB.replace("\"mx\", ", "").replace("role = \"mx\"", "role = \"proxy\"");
+    assert!(
+        said(&without_exchangers)
+            .iter()
+            .any(|line| line.starts_with("warning filters: no host has the role `mx`, so nobody asks them"))
+    );
+}
