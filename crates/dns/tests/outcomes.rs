@@ -265,3 +265,54 @@ async fn what_is_no_name_is_told_without_asking() {
     }
     assert_eq!(dns.mx("localhost").await, Err(DnsError::NoData { secure: false }));
 }
+
+/// A server that makes its answer of each question in one of these ways.
+fn rubbish(make: fn(&[u8]) -> Vec<u8>) -> std::net::SocketAddr {
+    let socket = std::net::UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+    let address = socket.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut question = [0; 4096];
+        while let Ok((length, peer)) = socket.recv_from(&mut question) {
+            let _ = socket.send_to(&make(&question[..length]), peer);
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_server_that_answers_rubbish_is_as_good_as_none() {
+    let ways: [fn(&[u8]) -> Vec<u8>; 6] = [
+        |_| Vec::new(),
+        |question| question.to_vec(),
+        |question| question.iter().map(|octet| !octet).collect(),
+        // A response whose counts promise more than there is.
+        |question| {
+            [&question[..2], &[0x80, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff], &question[12..]]
+                .concat()
+        },
+        // A name that points to itself.
+        |question| {
+            [
+                &question[..2],
+                &[0x80, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 9, 0, 4, 1, 2, 3, 4],
+            ]
+            .concat()
+        },
+        // Cut, and nobody listens for TCP.
+        |question| [&question[..2], &[0x82, 0], &question[4..]].concat(),
+    ];
+    for (number, way) in ways.into_iter().enumerate() {
+        for dnssec in [true, false] {
+            let config = Config {
+                servers: vec![rubbish(way)],
+                timeout: Span::millis(200),
+                deadline: Span::millis(600),
+                attempts: 1,
+                dnssec,
+                ..Config::default()
+            };
+            let error = Resolver::new(&config).unwrap().a("www.example.org").await.unwrap_err();
+            assert!(error.is_temporary(), "way {number}: {error:?}");
+        }
+    }
+}
