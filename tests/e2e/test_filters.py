@@ -14,7 +14,7 @@ from harness import clients, ports
 from harness.clients import contents, imap, ok
 from harness.site import Process, binary, listens, memory, scratch, wait_until
 from harness.suite import need
-from internet import NameServer, toml
+from internet import NameServer, Relay, toml, wait_inbox
 
 
 def section(name, key):
@@ -28,7 +28,7 @@ class Exchanger:
 
     tries = 3
 
-    def __init__(self, filters, dns='servers = ["127.0.0.1:1"]'):
+    def __init__(self, filters, dns=1, authentication="enabled = false", top=""):
         self.folder = scratch("chasqui-mx-")
         self.smtp, self.metrics = ports.free_port(), ports.free_port()
         self.config = self.folder / "mx.toml"
@@ -37,13 +37,14 @@ hostname = "mx.ejemplo.test"
 postmaster = "ana@ejemplo.test"
 listen = ["127.0.0.1:{self.smtp}"]
 metrics = "127.0.0.1:{self.metrics}"
+{top}
 [spool]
 path = "{self.folder}/spool"
 [dns]
-{dns}
+servers = ["127.0.0.1:{dns}"]
 dnssec = false
 [filter.authentication]
-enabled = false
+{authentication}
 [filter.connection]
 trusted_networks = []
 {filters}
@@ -352,6 +353,40 @@ class Milters(Filters):
         self.assertEqual(defers.send(name, text("x"))[0], 451)
         self.assertEqual(marks.send(name, text("x"))[0], 250)
         self.assertEqual(self.only(name)["X-Chasqui-Unfiltered"], "prueba")
+
+
+class Authenticity(Filters):
+    """Who a message is from, and what its domain hears of it."""
+
+    def test_a_forged_sender_is_refused_where_its_domain_asks_for_it_and_the_domain_gets_a_report(self):
+        need("named")
+        # The report's address is in another domain, which must say that it wants it (RFC 7489 §7.1).
+        name = account()
+        dns = NameServer({"banco.test": "127.0.0.44", "ejemplo.test": "127.0.0.1", "example.org": "127.0.0.1"}, (
+            "@ TXT \"v=spf1 ip4:192.0.2.1 -all\"\n"
+            f'_dmarc TXT "v=DMARC1; p=reject; rua=mailto:{address(name)}"\nbanco.test._report._dmarc TXT "v=DMARC1"\n'
+        ))
+        (dns.folder / "example.org").write_text("$TTL 60\n@ SOA ns.banco.test. admin 1 60 60 60 60\n@ NS ns.banco.test.\n")
+        dns.start()
+        self.addCleanup(dns.stop)
+        relay = Relay(dns.port, 9).start()
+        self.addCleanup(relay.stop)
+        folder = scratch()
+        mx = self.exchanger(
+            f'[filter.reports]\nfrom = "dmarc@ejemplo.test"\ninterval = "1m"\ndatabase = "{folder}/reports.sqlite"\n',
+            dns=dns.port, authentication="enabled = true", top=f'relay = ["localhost:{relay.inside}"]',
+        )
+        forged = text("transferencia", more="Authentication-Results: mx.ejemplo.test; dmarc=pass\r\n").replace(b"alguien@example.org", b"jefe@banco.test")
+        code, reply = mx.send(name, forged, sender="jefe@banco.test")
+        self.assertEqual((code, reply.split()[0]), (550, "5.7.1"))
+        # example.org says nothing about its mail.
+        self.assertEqual(mx.send(name, text("hola", more="Authentication-Results: mx.ejemplo.test; dmarc=pass\r\n"))[0], 250)
+        found = self.only(name)
+        self.assertEqual(len(found.get_all("Authentication-Results")), 1)
+        self.assertRegex(found["Authentication-Results"], r"^mx\.ejemplo\.test;")
+        self.assertNotIn("dmarc=pass", found["Authentication-Results"])
+        report = wait_inbox(name, lambda octets: b"Report Domain: banco.test" in octets, 150)
+        self.assertIn(b"application/gzip", report)
 
 
 class Bounds(Filters):
