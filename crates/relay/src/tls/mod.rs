@@ -34,7 +34,7 @@ pub use dane::Dane;
 pub use requirement::{
     DomainPolicy, Failure, PolicyFailure, Requirement, TlsFacts, TlsFailure, Verified, Violation,
 };
-pub use sts::{Mode, Policy, PolicyError};
+pub use sts::{Mode, Policy, PolicyError, announced};
 
 use std::net::IpAddr;
 use std::sync::Arc;

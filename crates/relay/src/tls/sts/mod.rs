@@ -7,7 +7,7 @@ mod fetch;
 mod policy;
 mod store;
 
-pub use policy::{Mode, Policy, PolicyError};
+pub use policy::{Mode, Policy, PolicyError, announced};
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
