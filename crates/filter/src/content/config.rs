@@ -136,7 +136,8 @@ pub struct MilterConfig {
     /// How long it may take for all that follows the recipients: header, body and its verdict. Default 1m.
     #[serde(default = "message_deadline")]
     pub message_deadline: Span,
-    /// Connections to it; sessions above wait, within `connect_deadline`. Default 64.
+    /// Connections to it, one for each client that sends. Clients above wait, within `connect_deadline`, and are then put off
+    /// with 451, whatever `when_away` says. Default 256.
     #[serde(default = "connections")]
     pub connections: usize,
     /// What becomes of messages while it is away. Default `mark`.
@@ -163,7 +164,7 @@ const fn message_deadline() -> Span {
 }
 
 const fn connections() -> usize {
-    64
+    256
 }
 
 const fn body_size() -> ByteSize {

@@ -98,7 +98,8 @@ impl Asked {
                 self.link = None;
                 self.greeted = None;
                 self.open = false;
-                Standing::Away
+                // Whoever holds all its places must not be able to send past it.
+                if matches!(error, MilterError::Busy) { Standing::Refused(AWAY) } else { Standing::Away }
             }
         };
         let refused = match &standing {

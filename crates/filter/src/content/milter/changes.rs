@@ -90,8 +90,8 @@ fn apply(change: Change, draft: &mut Draft, verdict: &mut ChainVerdict) {
             draft.touch();
         }
         Change::Quarantine(reason) => {
-            let reason: String =
-                String::from_utf8_lossy(&reason).chars().filter(|c| !c.is_control()).take(200).collect();
+            let printable = |b: &&u8| b.is_ascii_graphic() || **b == b' ';
+            let reason: String = reason.iter().filter(printable).take(200).map(|&b| char::from(b)).collect();
             verdict.quarantine.get_or_insert(reason);
         }
         Change::Sender(path) => match bare(&path) {

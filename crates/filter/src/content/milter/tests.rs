@@ -283,7 +283,7 @@ async fn one_that_accepts_early_is_asked_no_more() {
 }
 
 #[tokio::test]
-async fn sessions_above_the_bound_wait_and_are_then_without_it() {
+async fn sessions_above_the_bound_wait_and_are_then_put_off() {
     let milter = Scripted::start(0, Vec::new()).await;
     let mut first = chain(&milter, |config| {
         config.connections = 1;
@@ -292,7 +292,7 @@ async fn sessions_above_the_bound_wait_and_are_then_without_it() {
     assert!(message(&mut first).await.0.unwrap().away.is_empty());
     let peer = first.peer.clone();
     let mut second = Chain::new(&[Arc::clone(&first.stages[0].milter)], peer);
-    assert_eq!(message(&mut second).await.0.unwrap().away, ["test"]);
+    assert_eq!(message(&mut second).await.0.unwrap_err(), AWAY);
     first.close().await;
     assert!(message(&mut second).await.0.unwrap().away.is_empty());
 }
