@@ -27,6 +27,8 @@ use chasqui_base::net::Endpoint;
 use chasqui_smtp::Reply;
 use std::{net::IpAddr, sync::Arc, time::Instant};
 
+const CLOSED: Reply = Reply::fixed(451, (4, 4, 2), "The host closed the connection");
+
 /// An attempt at the recipients of one way.
 pub(super) struct Attempt<'a> {
     pub(super) delivery: &'a Delivery,
@@ -182,14 +184,19 @@ impl<'a> Attempt<'a> {
                 Err(Left::Next(trouble)) => return Err(trouble),
             }
         }
-        let mut fresh = self.connect(candidate, &ips, &demand).await?;
-        match self.over(&mut fresh).await {
-            Ok(()) => {
-                self.keep(key, fresh).await;
-                Ok(())
+        loop {
+            let open = self.open.len();
+            let mut fresh = self.connect(candidate, &ips, &demand).await?;
+            match self.over(&mut fresh).await {
+                Ok(()) => {
+                    self.keep(key, fresh).await;
+                    return Ok(());
+                }
+                Err(Left::Next(trouble)) => return Err(trouble),
+                // It took one transaction, and hung up before the next one of the same message.
+                Err(Left::Stale) if self.open.len() < open => {}
+                Err(Left::Stale) => return Err(self.of_host(candidate, CLOSED)),
             }
-            Err(Left::Next(trouble)) => Err(trouble),
-            Err(Left::Stale) => Err(self.of_host(candidate, trouble::UNCERTAIN)),
         }
     }
 
@@ -302,7 +309,7 @@ impl<'a> Attempt<'a> {
             Broken::Lost(error) => {
                 ("lost", Reply::new(451, (4, 4, 2), format!("The connection broke: {error}")))
             }
-            Broken::Closed => ("closed", Reply::fixed(451, (4, 4, 2), "The host closed the connection")),
+            Broken::Closed => ("closed", CLOSED),
             Broken::Slow => ("slow", Reply::fixed(451, (4, 4, 2), "The host does not answer in time")),
             Broken::Protocol(error) => ("protocol", Reply::new(451, (4, 5, 0), format!("Not SMTP: {error}"))),
             Broken::Unreadable(error) => {

@@ -132,6 +132,24 @@ async fn a_kept_connection_that_died_costs_nothing_but_a_new_one() {
 }
 
 #[tokio::test]
+async fn a_host_that_takes_one_transaction_a_connection_gets_all_the_same() {
+    // It hangs up at the second MAIL of each connection.
+    let told = std::sync::Mutex::new(std::collections::HashMap::<usize, usize>::new());
+    let host = Manner::with(move |line, number| {
+        let mut told = told.lock().unwrap();
+        let mails = told.entry(number).or_default();
+        *mails += usize::from(line.starts_with("MAIL"));
+        if *mails > 1 { Act::Drop } else { Act::Good }
+    })
+    .offering(&["PIPELINING", "LIMITS RCPTMAX=1"])
+    .start()
+    .await;
+    let fates = send(&delivery(&config(host.port)), &[HERE, ALSO, "diana@[127.0.0.1]"]).await;
+    assert!(fates.iter().all(is_delivered), "{fates:?}");
+    assert_eq!((host.seen().taken.len(), host.seen().connections), (3, 3));
+}
+
+#[tokio::test]
 async fn nobody_waits_for_a_slow_destination_but_its_own_mail() {
     let slow = Manner::saying("RCPT", Act::Slow).start().await;
     let good = Manner::good().at("127.0.0.2", slow.port).start().await;
