@@ -414,7 +414,8 @@ mod tests {
             let at = at % records.len();
             records[at] = with;
             let found = Record::decode_all(id, &records);
-            prop_assert!(found.iter().all(|one| *one == record || *one == Record::Held { at: 1, held: true }));
+            let held = Record::Held { at: 1, held: true };
+            prop_assert!(found.iter().all(|one| *one == record || *one == held));
             prop_assert!(!found.is_empty());
         }
 
