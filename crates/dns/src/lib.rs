@@ -23,6 +23,7 @@
 
 mod answer;
 mod cache;
+mod chase;
 mod config;
 mod metrics;
 mod proof;

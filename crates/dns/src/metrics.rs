@@ -28,6 +28,7 @@ pub(crate) struct Metrics {
     memory: Family<Memory, Counter>,
     seconds: Histogram,
     entries: Gauge,
+    root_unproved: Gauge,
 }
 
 impl Metrics {
@@ -37,6 +38,7 @@ impl Metrics {
             memory: Family::default(),
             seconds: Histogram::new(exponential_buckets(0.001, 2.5, 11)),
             entries: Gauge::default(),
+            root_unproved: Gauge::default(),
         }
     }
 
@@ -52,6 +54,11 @@ impl Metrics {
             m.seconds,
         );
         registry.register("entries", "Outcomes remembered", m.entries);
+        registry.register(
+            "root_unproved",
+            "1 if the root's keys were not proved when last looked at, after a failed validation: all look-ups fail then",
+            m.root_unproved,
+        );
     }
 
     pub(crate) fn ended(&self, kind: RecordType, outcome: &'static str) {
@@ -65,6 +72,10 @@ impl Metrics {
             _ => "other",
         };
         self.look_ups.get_or_create(&LookUp { kind, outcome }).inc();
+    }
+
+    pub(crate) fn root_unproved(&self, unproved: bool) {
+        self.root_unproved.set(i64::from(unproved));
     }
 
     pub(crate) fn remembered(&self, result: &'static str) {

@@ -1,27 +1,25 @@
 //! A look-up: from memory, or asked, alias after alias.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chasqui_base::StartError;
-use hickory_resolver::net::{self, NetError};
 use hickory_resolver::proto::dnssec::Proof;
-use hickory_resolver::proto::op::{DnsResponse, Message, Query, ResponseCode};
-use hickory_resolver::proto::rr::rdata::CNAME;
-use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+use hickory_resolver::proto::op::Query;
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
 
 use crate::answer::{Addresses, Answer, DnsError, Mx, Tlsa};
 use crate::cache::{Cache, Outcome, Remembered};
+use crate::chase::{Chase, is_server_failure, readable, target};
 use crate::config::Config;
 use crate::metrics::Metrics;
-use crate::proof;
 use crate::transport::Transport;
 
-/// Aliases that are followed.
-const MAX_ALIASES: usize = 16;
+/// How often it is looked whether the servers pass DNSSEC records on, while validation fails.
+const DOUBT_AGAIN: Duration = Duration::from_secs(600);
 
 /// The resolver. Cloning shares it with its memory.
 #[derive(Clone)]
@@ -32,6 +30,8 @@ struct Inner {
     cache: Cache,
     metrics: Metrics,
     in_flight: Semaphore,
+    /// When it was last looked whether the servers pass DNSSEC records on.
+    doubted: Mutex<Option<Instant>>,
     deadline: Duration,
     max_ttl: Duration,
     negative_ttl: Duration,
@@ -46,6 +46,7 @@ impl Resolver {
             cache: Cache::new(config.cache_entries, config.serve_stale.get()),
             metrics: Metrics::new(),
             in_flight: Semaphore::new(config.in_flight.min(Semaphore::MAX_PERMITS)),
+            doubted: Mutex::new(None),
             deadline: config.deadline.get(),
             max_ttl: config.max_ttl.get(),
             negative_ttl: config.negative_ttl.get(),
@@ -177,6 +178,31 @@ impl Resolver {
         }
     }
 
+    /// After a failed validation: whether the zone is at fault, or the servers, which then fail for every name. Looked at rarely, and
+    /// nobody waits for it.
+    fn doubt(&self, now: Instant) {
+        let mut doubted = self.0.doubted.lock().unwrap_or_else(PoisonError::into_inner);
+        if doubted.is_some_and(|at| now.duration_since(at) < DOUBT_AGAIN) {
+            return;
+        }
+        *doubted = Some(now);
+        drop(doubted);
+        let resolver = self.clone();
+        tokio::spawn(async move {
+            let inner = &*resolver.0;
+            let keys = inner.transport.ask(Query::query(Name::root(), RecordType::DNSKEY));
+            let Ok(Ok(keys)) = tokio::time::timeout(inner.deadline, keys).await else { return };
+            let proved = keys.answers.iter().any(|record| record.proof == Proof::Secure);
+            inner.metrics.root_unproved(!proved);
+            if !proved {
+                tracing::error!(
+                    "DNSSEC fails from the root on: the servers of `dns.servers` do not pass DNSSEC records on, or `dns.trust_anchor` is \
+                     not the root's key; use other servers, or set `dns.dnssec` to false"
+                );
+            }
+        });
+    }
+
     async fn look_up(&self, name: Name, kind: RecordType) -> Result<Answer<RData>, DnsError> {
         let outcome = match special(&name, kind) {
             Some(outcome) => outcome,
@@ -218,7 +244,10 @@ impl Resolver {
                 inner.cache.failed(&name, kind, now);
                 return past_its_time(&stale);
             }
-            (Err(DnsError::Bogus), _) => tracing::debug!(%name, %kind, "DNSSEC validation failed"),
+            (Err(DnsError::Bogus), _) => {
+                tracing::debug!(%name, %kind, "DNSSEC validation failed");
+                self.doubt(now);
+            }
             (Err(DnsError::Timeout | DnsError::Temporary(_)), None) => {}
             _ => inner.cache.put(name, kind, &Arc::new(outcome.clone()), ttl, now),
         }
@@ -234,7 +263,7 @@ impl Inner {
         let Ok(_permit) = self.in_flight.acquire().await else {
             return (Err(DnsError::Timeout), Duration::ZERO);
         };
-        let mut chase = Chase { at: name.clone(), seen: vec![name.clone()], secure: true, ttl: self.max_ttl };
+        let mut chase = Chase::new(name, self.max_ttl);
         loop {
             let asked = chase.at.clone();
             let mut response = self.transport.ask(Query::query(asked.clone(), kind)).await;
@@ -262,125 +291,6 @@ impl Inner {
                 return chase.absent(&message, provable, self.negative_ttl);
             }
         }
-    }
-}
-
-/// Where a look-up stands while it follows aliases.
-struct Chase {
-    at: Name,
-    seen: Vec<Name>,
-    secure: bool,
-    ttl: Duration,
-}
-
-impl Chase {
-    /// Follows the aliases of a response, and takes the records of the last name, if it has them.
-    fn follow(
-        &mut self,
-        message: &Message,
-        kind: RecordType,
-        provable: bool,
-    ) -> Result<Vec<RData>, DnsError> {
-        while kind != RecordType::CNAME
-            && let Some(alias) =
-                message.answers.iter().find(|r| r.name == self.at && target(&r.data).is_some())
-        {
-            self.take(alias, provable)?;
-            let Some(target) = target(&alias.data) else { break };
-            if self.seen.contains(target) || self.seen.len() > MAX_ALIASES {
-                return Err(DnsError::CnameLoop);
-            }
-            self.seen.push(target.clone());
-            self.at = target.clone();
-        }
-        let mut records = Vec::new();
-        let last = self.at.clone();
-        for record in message.answers.iter().filter(|r| r.name == last && r.record_type() == kind) {
-            self.take(record, provable)?;
-            records.push(record.data.clone());
-        }
-        Ok(records)
-    }
-
-    fn take(&mut self, record: &Record, provable: bool) -> Result<(), DnsError> {
-        if provable && record.proof == Proof::Bogus {
-            return Err(DnsError::Bogus);
-        }
-        self.secure &= provable && record.proof == Proof::Secure;
-        self.ttl = self.ttl.min(Duration::from_secs(record.ttl.into()));
-        Ok(())
-    }
-
-    /// The response has neither records nor an alias.
-    fn absent(self, message: &Message, provable: bool, negative_ttl: Duration) -> (Outcome, Duration) {
-        let soa = message.authorities.iter().find_map(|record| match &record.data {
-            RData::SOA(soa) => Some((record, soa.minimum)),
-            _ => None,
-        });
-        // Another zone's unsigned SOA proves nothing about this name: without this rule it would turn a signed zone's absence of
-        // TLSA records into an insecure one.
-        if provable && soa.is_some_and(|(record, _)| !record.name.zone_of(&self.at)) {
-            return (Err(DnsError::Bogus), Duration::ZERO);
-        }
-        if provable && message.authorities.iter().any(|record| record.proof == Proof::Bogus) {
-            return (Err(DnsError::Bogus), Duration::ZERO);
-        }
-        let proved = soa.is_some_and(|(record, _)| record.proof == Proof::Secure);
-        let absent_name = message.response_code == ResponseCode::NXDomain;
-        let secure = self.secure && provable && proved && !(absent_name && proof::opts_out(message));
-        // RFC 2308 §5: the lower of the SOA's own time and its minimum; without a SOA nothing is remembered.
-        let ttl = soa.map_or(0, |(record, minimum)| record.ttl.min(minimum));
-        let ttl = Duration::from_secs(ttl.into()).min(negative_ttl).min(self.ttl);
-        let error = if absent_name { DnsError::NoSuchName { secure } } else { DnsError::NoData { secure } };
-        (Err(error), ttl)
-    }
-}
-
-fn target(data: &RData) -> Option<&Name> {
-    match data {
-        RData::CNAME(CNAME(target)) => Some(target),
-        _ => None,
-    }
-}
-
-fn is_server_failure(response: &Result<DnsResponse, NetError>) -> bool {
-    matches!(response, Err(NetError::Dns(net::DnsError::ResponseCode(ResponseCode::ServFail))))
-}
-
-/// The message, and whether its proofs count.
-fn readable(
-    response: Result<DnsResponse, NetError>,
-    asked: &Name,
-    kind: RecordType,
-) -> Result<(Message, bool), DnsError> {
-    let error = match response {
-        Ok(response) => match net::DnsError::from_response(response) {
-            Ok(response) => return Ok((response.into_message(), true)),
-            Err(error) => error,
-        },
-        Err(NetError::Dns(error)) => error,
-        Err(NetError::Timeout) => return Err(DnsError::Timeout),
-        Err(error) => return Err(DnsError::Temporary(error.to_string())),
-    };
-    match error {
-        // RFC 2308 §2: neither records nor an alias.
-        net::DnsError::NoRecordsFound(none) => match none.response_code {
-            ResponseCode::NoError | ResponseCode::NXDomain => {
-                let mut message = Message::query();
-                message.metadata.response_code = none.response_code;
-                message.authorities = none.authorities.map(|all| all.to_vec()).unwrap_or_default();
-                Ok((message, true))
-            }
-            code => Err(DnsError::Temporary(code.to_string())),
-        },
-        // The zone's proof of absence is one that proves nothing, such as opt-out (RFC 5155 §6): as from an unsigned zone.
-        net::DnsError::Nsec { response, proof: Proof::Insecure, .. } => Ok((response.into_message(), false)),
-        net::DnsError::Nsec { response, .. } => proof::salvage(response.into_message(), asked, kind)
-            .map(|message| (message, true))
-            .ok_or(DnsError::Bogus),
-        net::DnsError::DnssecBogus => Err(DnsError::Bogus),
-        net::DnsError::ResponseCode(code) => Err(DnsError::Temporary(code.to_string())),
-        error => Err(DnsError::Temporary(error.to_string())),
     }
 }
 

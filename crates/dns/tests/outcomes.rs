@@ -24,6 +24,7 @@ loop1 CNAME loop2
 loop2 CNAME loop1
 self CNAME self
 *.wild A 192.0.2.9
+moved DNAME wild
 4only A 192.0.2.4
 _25._tcp.mx1 TLSA 3 1 1 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
 ";
@@ -131,6 +132,16 @@ async fn a_key_that_is_not_the_roots_makes_everything_bogus() {
     let other = server!();
     let dns = Resolver::new(&Config { trust_anchor: Some(other.trust_anchor()), ..server.config() }).unwrap();
     assert_eq!(dns.txt("signed.test").await, Err(DnsError::Bogus));
+    // The operator is told, since every name fails; not so when one zone is at fault.
+    for (dns, unproved) in [(dns, "1"), (server.resolver(), "0")] {
+        assert_eq!(dns.txt("bogus.test").await, Err(DnsError::Bogus));
+        let mut registry = prometheus_client::registry::Registry::default();
+        dns.register(&mut registry);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let mut page = String::new();
+        prometheus_client::encoding::text::encode(&mut page, &registry).unwrap();
+        assert!(page.contains(&format!("chasqui_dns_root_unproved {unproved}")), "{page}");
+    }
 }
 
 #[tokio::test]
@@ -145,6 +156,11 @@ async fn aliases_are_followed_and_name_the_last() {
     assert!(!away.secure && away.name == "mx.plain.test", "{away:?}");
     assert_eq!(dns.a("dangling.signed.test").await, Err(DnsError::NoSuchName { secure: true }));
     assert_eq!(dns.mx("alias.signed.test").await, Err(DnsError::NoData { secure: true }));
+    for (name, secure) in [("a.b.moved.signed.test", true), ("a.b.moved.plain.test", false)] {
+        let moved = dns.a(name).await.unwrap();
+        assert!(moved.secure == secure && moved.name.starts_with("a.b.wild."), "{moved:?}");
+    }
+    assert_eq!(dns.aaaa("a.moved.signed.test").await, Err(DnsError::NoData { secure: true }));
     // RFC 5321 §5.1 forbids it; it is common, and it works.
     let mx = dns.mx("mxalias.signed.test").await.unwrap();
     let host = &mx.records[0].host;
