@@ -51,7 +51,13 @@ impl Filter {
             .then(|| Authenticator::new(authentication, resolver.clone(), hostname))
             .transpose()?;
         Ok(Self(Arc::new(Inner {
-            checks: Checks::open(&config.connection, &name, resolver, &metrics)?,
+            checks: Checks::open(
+                &config.connection,
+                &name,
+                resolver,
+                !config.content.milter.is_empty(),
+                &metrics,
+            )?,
             authenticator,
             scanners: Scanners::new(&config.content, hostname, &metrics),
             reports: Reports::open(&config.reports, hostname)?,
@@ -149,7 +155,10 @@ impl Screen {
             }));
         }
         match &mut self.session {
-            Some(session) => session.mail(&self.greeting, id, mail).await,
+            Some(session) => {
+                let name = if session.wants_name() { self.client.reverse_name().await } else { None };
+                session.mail(name, &self.greeting, id, mail).await
+            }
             None => Ok(()),
         }
     }

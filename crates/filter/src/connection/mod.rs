@@ -36,6 +36,8 @@ pub struct Checks {
     lists: Option<Lists>,
     greylist: Option<Greylist>,
     rates: Option<Rates>,
+    /// Somebody wants to know the names of addresses, whatever the configuration asks of them.
+    names_wanted: bool,
     metrics: Metrics,
 }
 
@@ -75,7 +77,7 @@ struct Judgement {
 }
 
 impl Checks {
-    /// Opens what the configuration switches on.
+    /// Opens what the configuration switches on. With `names_wanted` the names of addresses are looked up in any case.
     ///
     /// # Errors
     /// When the greylist's store cannot be opened.
@@ -83,6 +85,7 @@ impl Checks {
         config: &ConnectionConfig,
         hostname: &DomainName,
         resolver: &Resolver,
+        names_wanted: bool,
         metrics: &Metrics,
     ) -> Result<Arc<Self>, StartError> {
         let greylist = config.greylist.enabled.then(|| Greylist::open(&config.greylist)).transpose()?;
@@ -94,6 +97,7 @@ impl Checks {
             config: config.clone(),
             hostname: hostname.clone(),
             resolver: resolver.clone(),
+            names_wanted,
             metrics: metrics.clone(),
         }))
     }
@@ -129,7 +133,8 @@ impl Checks {
 
     fn wants_reverse(&self) -> bool {
         let reverse = &self.config.reverse_dns;
-        reverse.missing != Measure::Off
+        self.names_wanted
+            || reverse.missing != Measure::Off
             || reverse.unconfirmed != Measure::Off
             || self.lists.as_ref().is_some_and(|lists| lists.wants(ListedName::Reverse))
     }
@@ -295,10 +300,9 @@ impl Client {
         self.judgement.as_ref().map_or(&[], |judgement| &judgement.marks)
     }
 
-    /// The confirmed name of the client's address, if it is known by now.
-    #[must_use]
-    pub fn reverse_name(&self) -> Option<&str> {
-        self.origin.as_ref()?.get()?.reverse.name()
+    /// The confirmed name of the client's address, waited for if it is being looked up.
+    pub async fn reverse_name(&mut self) -> Option<&str> {
+        self.origin.as_mut()?.wait().await?.reverse.name()
     }
 
     async fn judge(&mut self) -> &Judgement {

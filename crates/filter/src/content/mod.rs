@@ -111,13 +111,25 @@ impl Scanners {
 }
 
 impl Session {
-    /// MAIL: asks the milters.
+    /// Whether milters want to know the name of the client's address.
+    #[must_use]
+    pub const fn wants_name(&self) -> bool {
+        self.chain.is_some()
+    }
+
+    /// MAIL: asks the milters. `name` is the confirmed name of the client's address.
     ///
     /// # Errors
     /// The reply to MAIL.
-    pub async fn mail(&mut self, greeting: &Greeting, id: DeliveryId, mail: &Mail) -> Result<(), Reply> {
+    pub async fn mail(
+        &mut self,
+        name: Option<&str>,
+        greeting: &Greeting,
+        id: DeliveryId,
+        mail: &Mail,
+    ) -> Result<(), Reply> {
         match &mut self.chain {
-            Some(chain) => chain.mail(greeting, id, mail).await,
+            Some(chain) => chain.mail(name, greeting, id, mail).await,
             None => Ok(()),
         }
     }

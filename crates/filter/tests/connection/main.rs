@@ -33,7 +33,7 @@ fn checks(server: &NameServer, settings: &str) -> Arc<Checks> {
     let config: ConnectionConfig = chasqui_base::config::parse(settings, "test").unwrap();
     config.check().unwrap();
     let metrics = Metrics::register(&mut Registry::default());
-    Checks::open(&config, &"mx.example.org".parse().unwrap(), &server.resolver(), &metrics).unwrap()
+    Checks::open(&config, &"mx.example.org".parse().unwrap(), &server.resolver(), false, &metrics).unwrap()
 }
 
 fn greeted(checks: &Arc<Checks>, ip: &str, hello: &str) -> Client {
@@ -69,7 +69,7 @@ async fn names_of_addresses_are_confirmed() {
     assert_eq!(of("198.51.100.1").await, "", "the DNS cannot say");
     let mut client = greeted(&checks, "192.0.2.1", "mail.example.com");
     ask(&mut client, "a@example.com", "ana@example.org").await.unwrap();
-    assert_eq!(client.reverse_name(), Some("good.example.test"));
+    assert_eq!(client.reverse_name().await, Some("good.example.test"));
 }
 
 #[tokio::test]

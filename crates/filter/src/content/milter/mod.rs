@@ -122,10 +122,12 @@ impl Chain {
     /// MAIL, and before it what has not been told of the connection yet.
     pub(crate) async fn mail(
         &mut self,
+        name: Option<&str>,
         greeting: &Greeting,
         id: DeliveryId,
         mail: &Mail,
     ) -> Result<(), Reply> {
+        self.peer.name = name.map(str::to_owned);
         for stage in &mut self.stages {
             stage.abort().await;
             stage.message = Standing::Asked;

@@ -125,7 +125,7 @@ fn id() -> DeliveryId {
 /// One message from MAIL to the verdict, and its text afterwards.
 async fn message(chain: &mut Chain) -> (Result<ChainVerdict, Reply>, String) {
     let content = Content::Memory(b"Received: ours\r\nSubject: a\r\n b\r\n\r\nbody\r\n".to_vec());
-    if let Err(reply) = chain.mail(&greeting(), id(), &mail()).await {
+    if let Err(reply) = chain.mail(Some("mail.example.com"), &greeting(), id(), &mail()).await {
         return (Err(reply), String::new());
     }
     if let Err(reply) = chain.recipient(&to("luis@example.net")).await {
@@ -149,13 +149,14 @@ async fn every_step_is_told_in_its_order_and_a_connection_serves_many_messages()
         assert!(verdict.unwrap().refusal.is_none());
         assert!(text.starts_with("Received: ours\r\nSubject: a"));
     }
-    chain.mail(&greeting(), id(), &mail()).await.unwrap();
+    chain.mail(Some("mail.example.com"), &greeting(), id(), &mail()).await.unwrap();
     chain.reset().await;
     chain.close().await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     let one = "M<ana@example.org>|SIZE=99|\nR<luis@example.net>|\nT\nLSubject|a/ b|\nN\nBbody\r/\nE\n";
-    let expected =
-        format!("C[192.0.2.1]|4\u{12}g192.0.2.1|\nHc.test|\n{one}{one}M<ana@example.org>|SIZE=99|\nA\nQ\n");
+    let expected = format!(
+        "Cmail.example.com|4\u{12}g192.0.2.1|\nHc.test|\n{one}{one}M<ana@example.org>|SIZE=99|\nA\nQ\n"
+    );
     assert_eq!(milter.commands(), expected);
 }
 
