@@ -15,9 +15,18 @@ SEND = """
 import smtplib, ssl
 context = ssl.create_default_context()
 context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-with smtplib.SMTP("192.0.2.10", 25, local_hostname="client.example", timeout=20) as smtp:
+# Over loopback, which is trusted: there is no DNS here by which a stranger's mail could be judged.
+with smtplib.SMTP("127.0.0.1", 25, local_hostname="client.example", timeout=20) as smtp:
     smtp.starttls(context=context)
-    smtp.sendmail("beto@escuela.example", ["ana@correo.example"], f"Subject: {subject}\\r\\n\\r\\nHola.\\r\\n")
+    smtp.sendmail("beto@escuela.example", ["ana@correo.example"], f"From: beto@escuela.example\\r\\nSubject: {subject}\\r\\n\\r\\nHola.\\r\\n")
+"""
+SUBMIT = """
+import smtplib, ssl
+context = ssl.create_default_context()
+context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+with smtplib.SMTP_SSL("192.0.2.10", 465, local_hostname="client.example", timeout=20, context=context) as smtp:
+    smtp.login("ana@correo.example", "una clave larga")
+    smtp.sendmail("ana@correo.example", ["ana@correo.example"], f"From: ana@correo.example\\r\\nSubject: {subject}\\r\\n\\r\\nHola.\\r\\n")
 """
 SUBJECTS = """
 import imaplib, ssl
@@ -122,10 +131,16 @@ class PlainDebian(unittest.TestCase):
             self.assertNotEqual(0, done.returncode, path)
             self.assertIn("Permission denied", done.stderr, path)
 
+    def test_a_user_s_mail_passes_the_relay_and_comes_to_a_mailbox(self):
+        self.debian.python(SUBMIT, subject="by the relay")
+        self.assertIn("by the relay", self.subjects_with("by the relay"))
+
     def test_the_keys_of_signatures_are_the_relay_s(self):
         self.debian.run("/usr/bin/chasqui", "dkim", "rotate", "correo.example")
-        owners = set(self.debian.run("find", "/var/lib/chasqui/dkim", "-printf", "%u %m\\n").split("\n")) - {""}
-        self.assertEqual(owners, {"chasqui-relay 700", "chasqui-relay 600"})
+        found = {line for line in self.debian.run("find", "/var/lib/chasqui/dkim", "-printf", "%u %y %m %f\\n").splitlines()}
+        self.assertEqual({"chasqui-relay"}, {line.split()[0] for line in found})
+        self.assertEqual({"700"}, {line.split()[2] for line in found if line.split()[1] == "d"})
+        self.assertEqual({"600"}, {line.split()[2] for line in found if line.endswith(".pem")})
         self.debian.run("systemctl", "reload", "chasqui-relay")
 
     def test_the_firewall_is_one_that_nft_takes(self):
