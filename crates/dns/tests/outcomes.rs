@@ -282,8 +282,11 @@ async fn what_is_no_name_is_told_without_asking() {
     assert_eq!(dns.mx("localhost").await, Err(DnsError::NoData { secure: false }));
 }
 
-/// A server that makes its answer of each question in one of these ways.
-fn rubbish(make: fn(&[u8]) -> Vec<u8>) -> std::net::SocketAddr {
+/// What a server makes of a question.
+type Way = fn(&[u8]) -> Vec<u8>;
+
+/// A server that makes its answer of each question in this way.
+fn rubbish(make: Way) -> std::net::SocketAddr {
     let socket = std::net::UdpSocket::bind(("127.0.0.1", 0)).unwrap();
     let address = socket.local_addr().unwrap();
     std::thread::spawn(move || {
@@ -297,7 +300,7 @@ fn rubbish(make: fn(&[u8]) -> Vec<u8>) -> std::net::SocketAddr {
 
 #[tokio::test]
 async fn a_server_that_answers_rubbish_is_as_good_as_none() {
-    let ways: [fn(&[u8]) -> Vec<u8>; 6] = [
+    let ways: [Way; 6] = [
         |_| Vec::new(),
         |question| question.to_vec(),
         |question| question.iter().map(|octet| !octet).collect(),
