@@ -156,7 +156,7 @@ class Sender(Submission):
         self.addCleanup(lambda: limited.stop())
 
         def send():
-            limited.submit(self.name, [address(self.other)], letter(self.name, self.other))
+            limited.submit(self.name, [address(self.other)], "cuenta")
 
         for _ in range(2):
             send()

@@ -78,6 +78,19 @@ impl ResolverCache<Box<str>, Txt> for Published {
     fn insert(&self, _: Box<str>, _: Txt, _: std::time::Instant) {}
 }
 
+type None<K, V> = NoCache<K, RecordSet<V>>;
+
+/// What mail-auth is asked, with our records in place of DNS.
+type Asked<'a, 'm> = Parameters<
+    'a,
+    &'a AuthenticatedMessage<'m>,
+    Published,
+    None<Box<str>, MX>,
+    None<Box<str>, Ipv4Addr>,
+    None<Box<str>, Ipv6Addr>,
+    None<IpAddr, Box<str>>,
+>;
+
 /// The results of all signatures of a message, in their order.
 pub(crate) async fn verify(folder: &Path, domain: &str, message: &[u8]) -> Vec<DkimResult> {
     let selectors = Selectors::load(&folder.join(domain)).unwrap();
@@ -92,16 +105,7 @@ pub(crate) async fn verify(folder: &Path, domain: &str, message: &[u8]) -> Vec<D
     )
     .unwrap();
     let parsed = AuthenticatedMessage::parse(message).unwrap();
-    type None<K, V> = NoCache<K, RecordSet<V>>;
-    let parameters: Parameters<
-        '_,
-        _,
-        Published,
-        None<Box<str>, MX>,
-        None<Box<str>, Ipv4Addr>,
-        None<Box<str>, Ipv6Addr>,
-        None<IpAddr, Box<str>>,
-    > = Parameters::new(&parsed).with_txt_cache(&published);
+    let parameters: Asked<'_, '_> = Parameters::new(&parsed).with_txt_cache(&published);
     verifier.verify_dkim(parameters).await.iter().map(|output| output.result().clone()).collect()
 }
 

@@ -26,7 +26,7 @@ enum Stage {
     /// Until the empty line.
     Header(Vec<u8>),
     /// Until the end.
-    Body(Body),
+    Body(Box<Body>),
     /// It will be answered with this at its end.
     Refused(Reply),
 }
@@ -120,7 +120,7 @@ impl Intake {
         text.push(b"\r\n");
         let mut begun = Body { text, draft, room: trace.len(), eight_bit: false };
         begun.push(body);
-        self.stage = Stage::Body(begun);
+        self.stage = Stage::Body(Box::new(begun));
     }
 
     /// More is in memory than should be: [`Intake::spill`] is to be called.
@@ -152,7 +152,7 @@ impl Intake {
             Stage::Refused(reply) => return Err(reply),
             Stage::Header(_) => return Err(LOCAL_ERROR),
         };
-        let Body { mut text, draft, room, eight_bit } = body;
+        let Body { mut text, draft, room, eight_bit } = *body;
         // RFC 5321 §6.3. Our own line is one of them.
         if text.received_lines() > received_lines.saturating_add(1) {
             return Err(LOOP);
