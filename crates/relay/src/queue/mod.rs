@@ -355,7 +355,7 @@ impl Queue {
     fn room(&self, size: u64) -> Result<(), EnqueueError> {
         let settings = self.settings.load();
         // Those on their way in are counted too, or many at once would pass the limit by their number.
-        if self.index().len() + self.arriving().len() >= settings.queue.entries {
+        if self.index().count() + self.arriving().len() >= settings.queue.entries {
             return Err(EnqueueError::Full);
         }
         let now = self.clock.now();

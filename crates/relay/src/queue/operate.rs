@@ -77,7 +77,7 @@ impl Queue {
     /// Messages in the queue.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.index().len()
+        self.index().count()
     }
 
     /// Whether there is none.

@@ -77,7 +77,7 @@ impl Default for Index {
 
 impl Index {
     /// Messages.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.messages.len()
     }
 

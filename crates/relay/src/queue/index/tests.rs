@@ -91,7 +91,7 @@ fn the_same_id_is_one_message() {
     let mut index = Index::default();
     let one = entry(1, &["a.test"]);
     assert!(index.insert(one.clone()).is_some() && index.insert(one).is_none());
-    assert_eq!(index.len(), 1);
+    assert_eq!(index.count(), 1);
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_message_ends_with_its_last_leg() {
     index.finish(started[1].leg, Next::Done);
     assert_eq!(index.legs(number).count(), 0);
     index.remove(number);
-    assert_eq!((index.len(), index.totals(), index.find(started[0].id)), (0, Totals::default(), None));
+    assert_eq!((index.count(), index.totals(), index.find(started[0].id)), (0, Totals::default(), None));
 }
 
 #[test]
