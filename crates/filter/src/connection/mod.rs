@@ -28,6 +28,9 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 /// How long the names of an address may take beyond what the resolver allows each look-up.
 const REVERSE_DEADLINE: Duration = Duration::from_secs(15);
 
+/// How long MAIL waits for the name, where only milters want it.
+const NAME_DEADLINE: Duration = Duration::from_secs(2);
+
 /// What every connection shares.
 pub struct Checks {
     config: ConnectionConfig,
@@ -300,9 +303,10 @@ impl Client {
         self.judgement.as_ref().map_or(&[], |judgement| &judgement.marks)
     }
 
-    /// The confirmed name of the client's address, waited for if it is being looked up.
+    /// The confirmed name of the client's address, waited for a moment if it is being looked up.
     pub async fn reverse_name(&mut self) -> Option<&str> {
-        self.origin.as_mut()?.wait().await?.reverse.name()
+        let origin = tokio::time::timeout(NAME_DEADLINE, self.origin.as_mut()?.wait()).await.ok()??;
+        origin.reverse.name()
     }
 
     async fn judge(&mut self) -> &Judgement {
