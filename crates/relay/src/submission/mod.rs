@@ -235,11 +235,6 @@ impl Policy {
     }
 }
 
-/// The account's own address, with or without a tag: what needs no question.
-fn is_own(account: &EmailAddress, sender: &EmailAddress) -> bool {
-    account == sender || sender.without_tag().is_some_and(|(untagged, _)| untagged == *account)
-}
-
 /// Seconds since 1970.
 pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_secs())

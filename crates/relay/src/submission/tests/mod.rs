@@ -108,7 +108,10 @@ impl Users for Table {
     }
 
     fn may_send_as<'a>(&'a self, account: &'a EmailAddress, sender: &'a EmailAddress) -> Answer<'a, bool> {
-        answer(self, account.local() == "ana" && sender.as_str() == "jefe@example.org")
+        let tagged = sender.without_tag().is_some_and(|(own, _)| own == *account);
+        // `ana+otra` is an account of its own.
+        let own = tagged && sender.as_str() != "ana+otra@example.org";
+        answer(self, own || account.local() == "ana" && sender.as_str() == "jefe@example.org")
     }
 
     fn look_up<'a>(&'a self, address: &'a EmailAddress) -> Answer<'a, LookUp> {

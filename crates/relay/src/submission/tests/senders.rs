@@ -14,7 +14,9 @@ async fn an_address_in_the_envelope_or_the_header_must_be_the_users() {
     let mut ana = site.user("ana").await;
     for (from, header, expected) in [
         ("<ana@example.org>", "Ana <ana@example.org>", "250"),
-        ("<Ana+lista@Example.org>", "ana+otra@example.org", "250"),
+        ("<Ana+lista@Example.org>", "ana+casa@example.org", "250"),
+        // A tag of hers, had nobody an account of that name.
+        ("<ana+otra@example.org>", "ana@example.org", "550 5.7.1"),
         ("<jefe@example.org>", "jefe@example.org", "250"),
         (
             "<beto@example.org>",
