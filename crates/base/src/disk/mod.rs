@@ -162,20 +162,13 @@ impl Disk {
         }
     }
 
-    /// Appends octets to a file that exists; they are on disk after a later [`Disk::sync_file`] or [`Disk::sync_all`].
-    pub fn append(&self, path: &Path, octets: &[u8]) -> io::Result<File> {
+    /// Appends octets to a file that exists; they are on disk after a later [`Disk::sync_all`].
+    pub fn append(&self, path: &Path, octets: &[u8]) -> io::Result<()> {
         let append = || {
             let mut file = std::fs::OpenOptions::new().append(true).open(path)?;
-            file.write_all(octets).map(|()| file)
+            file.write_all(octets)
         };
         recorded!(self, append(), recording::Event::Append { path: path.to_owned(), octets: octets.to_vec() })
-    }
-
-    /// Brings the content of the file of that name to disk.
-    pub fn sync_file(&self, file: &File, path: &Path) -> io::Result<()> {
-        // What is written down needs the name; without a recorder nobody does.
-        let _ = path;
-        recorded!(self, file.sync_data(), recording::Event::SyncPath { path: path.to_owned() })
     }
 
     /// Replaces a small file durably: after a crash the old or the new content stands there whole.

@@ -14,8 +14,6 @@ pub enum Event {
     Append { path: PathBuf, octets: Vec<u8> },
     /// A file's content is synced.
     SyncFile { file: u64 },
-    /// The content of the file that has the name now is synced.
-    SyncPath { path: PathBuf },
     /// A file gets a name.
     Link { file: u64, path: PathBuf },
     /// The file of a name gets another.
@@ -116,8 +114,8 @@ pub fn power_cut(events: &[Event], root: &Path, into: &Path, mut survives: impl 
                 Event::Rename { from, to } => {
                     synced_dirs.contains(&parent(from)) || synced_dirs.contains(&parent(to))
                 }
-                // Both were given their numbers; what has none has no file either.
-                Event::Append { .. } | Event::SyncPath { .. } | Event::Note(_) => true,
+                // These were given their numbers; what has none has no file either.
+                Event::Append { .. } | Event::Note(_) => true,
             }
             || survives();
     }
@@ -207,11 +205,6 @@ fn by_number(events: &[Event]) -> Vec<Event> {
             Event::Append { path, octets } => {
                 if let Some(file) = names.get(path).copied() {
                     return Event::Write { file, octets: octets.clone() };
-                }
-            }
-            Event::SyncPath { path } => {
-                if let Some(file) = names.get(path).copied() {
-                    return Event::SyncFile { file };
                 }
             }
             _ => {}

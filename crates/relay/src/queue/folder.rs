@@ -164,7 +164,7 @@ impl Folder {
     }
 
     /// Writes a message under its name; not yet synced. Says where its text begins. `None` when there is such a file already.
-    pub fn write(&self, envelope: &Envelope, content: &Content) -> io::Result<Option<(File, u64)>> {
+    pub fn write(&self, envelope: &Envelope, content: &Content) -> io::Result<Option<u64>> {
         let path = self.message(envelope.id);
         let mut fresh = self.disk.fresh(chasqui_base::fsx::parent(&path))?;
         let front = encode_envelope(envelope, content.len());
@@ -203,26 +203,19 @@ impl Folder {
         }
         match fresh.link_to(&path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
-            linked => linked.and_then(|()| File::open(&path)).map(|file| Some((file, front.len() as u64))),
+            linked => linked.map(|()| Some(front.len() as u64)),
         }
     }
 
     /// Appends records; not yet synced.
     pub fn append(&self, id: DeliveryId, records: &[Record]) -> io::Result<()> {
         let lines: Vec<u8> = records.iter().flat_map(|record| record.encode(id)).collect();
-        self.disk.append(&self.message(id), &lines).map(drop)
+        self.disk.append(&self.message(id), &lines)
     }
 
     /// Ends a message; not yet synced.
     pub fn remove(&self, id: DeliveryId) -> io::Result<()> {
         self.disk.unlink(&self.message(id))
-    }
-
-    /// Syncs one message and its name.
-    pub fn sync_one(&self, id: DeliveryId, file: &File) -> io::Result<()> {
-        let path = self.message(id);
-        self.disk.sync_file(file, &path)?;
-        self.disk.sync_dir(chasqui_base::fsx::parent(&path))
     }
 
     /// Syncs everything.

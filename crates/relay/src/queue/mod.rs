@@ -263,11 +263,11 @@ impl Queue {
         let folder = Arc::clone(&self.folder);
         let (writing, text) = (Arc::clone(&envelope), Arc::clone(content));
         let written = blocking(move || folder.write(&writing, &text)).await.map_err(full_or_failed)?;
-        let Some((file, offset)) = written else {
+        let Some(offset) = written else {
             // Another with this id is in the folder: on disk already, or after this.
-            return Ok(self.syncer.everything().await?);
+            return Ok(self.syncer.sync().await?);
         };
-        if let Err(error) = self.syncer.message(id, file).await {
+        if let Err(error) = self.syncer.sync().await {
             // Nothing is acknowledged, so nothing must be delivered.
             let folder = Arc::clone(&self.folder);
             let _ = blocking(move || folder.remove(id)).await;

@@ -178,7 +178,7 @@ impl Queue {
     /// # Errors
     /// When the disk fails.
     pub async fn settled(&self) -> std::io::Result<()> {
-        self.syncer.everything().await
+        self.syncer.sync().await
     }
 
     /// Numbers of the queue.
