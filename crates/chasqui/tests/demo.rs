@@ -19,8 +19,8 @@ use serde_json::Value;
 fn free_base() -> u16 {
     static ASKED: AtomicU16 = AtomicU16::new(0);
     let offsets = [
-        25, 110, 143, 465, 587, 993, 995, 1024, 1110, 1143, 1587, 1701, 1702, 2024, 2110, 2143, 2525, 9101, 9102,
-        9103, 9104, 9105, 9106, 9107,
+        25, 110, 143, 465, 587, 993, 995, 1024, 1110, 1143, 1587, 1701, 1702, 2024, 2110, 2143, 2525, 9101,
+        9102, 9103, 9104, 9105, 9106, 9107,
     ];
     // Below the range from which the system gives ports to clients; another start for each process and each call.
     let start = (std::process::id() % 1000) as u16 * 13 + ASKED.fetch_add(1, Ordering::Relaxed) * 7;
@@ -72,7 +72,8 @@ impl Talk<StreamOwned<ClientConnection, TcpStream>> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(ready["ca"].as_str().unwrap()).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config =
+            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
         let config = Arc::new(config.with_root_certificates(roots).with_no_client_auth());
         let tls = ClientConnection::new(config, "localhost".try_into().unwrap()).unwrap();
         Self(BufReader::new(StreamOwned::new(tls, connected(&ready["endpoints"][service]))))
@@ -80,7 +81,6 @@ impl Talk<StreamOwned<ClientConnection, TcpStream>> {
 }
 
 impl<S: Read + Write> Talk<S> {
-
     fn say(&mut self, line: &str) {
         write!(self.0.get_mut(), "{line}\r\n").unwrap();
     }
@@ -214,7 +214,10 @@ fn what_a_user_sends_out_is_kept_in_the_sink_and_told_of() {
     assert_eq!(left["to"], serde_json::json!(["maria@example.org"]));
     assert_eq!((&left["subject"], &left["tls"]), (&Value::from("afuera"), &Value::from(true)));
     let text = std::fs::read_to_string(left["file"].as_str().unwrap()).unwrap();
-    assert!(text.starts_with("Return-Path: <ana@ejemplo.test>\r\nX-Original-To: maria@example.org\r\n"), "{text}");
+    assert!(
+        text.starts_with("Return-Path: <ana@ejemplo.test>\r\nX-Original-To: maria@example.org\r\n"),
+        "{text}"
+    );
     assert!(text.contains("\r\nDKIM-Signature: ") && text.contains("d=ejemplo.test"), "{text}");
     // Who is of the site gets it from the same queue.
     let deadline = Instant::now() + PATIENCE;

@@ -33,7 +33,6 @@ use hashbrown::HashMap;
 use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
-use chasqui_base::disk::{Disk, Fresh};
 use crate::error::MailError;
 use crate::file_name::{Base, Letters};
 use crate::folder::Entry;
@@ -42,6 +41,7 @@ use crate::state_file::seconds_since_epoch;
 use crate::store::{Delivered, Delivery};
 use crate::uid::Uid;
 use crate::worker::{Site, Worker};
+use chasqui_base::disk::{Disk, Fresh};
 
 /// One delivery in a worker's queue.
 pub(crate) struct DeliverJob {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use chasqui_base::disk::{Disk, Fresh};
 use crate::error::MailError;
+use chasqui_base::disk::{Disk, Fresh};
 
 /// Octets collected before they go to the file of a large message.
 const CHUNK: usize = 64 << 10;

@@ -10,12 +10,12 @@ use std::time::{Duration, SystemTime};
 use hashbrown::HashSet;
 use tracing::warn;
 
-use chasqui_base::disk::{Disk, PARTIAL};
 use crate::file_name::{Base, ParsedName, adopted_base, own_base};
 use crate::folder::{Entry, Folder};
 use crate::state_file::{FolderFile, seconds_since_epoch};
 use crate::store::Usage;
 use crate::uid::Uid;
+use chasqui_base::disk::{Disk, PARTIAL};
 
 /// The directories of a Maildir.
 pub(crate) const SUBDIRS: [&str; 3] = ["cur", "new", "tmp"];

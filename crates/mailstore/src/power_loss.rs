@@ -7,9 +7,9 @@ use std::time::SystemTime;
 
 use chasqui_base::{ByteSize, DeliveryId, EmailAddress};
 
+use crate::*;
 use chasqui_base::disk::Disk;
 use chasqui_base::disk::recording::{Event, Recorder, power_cut};
-use crate::*;
 
 fn account(name: &str) -> EmailAddress {
     EmailAddress::parse(&format!("{name}@ejemplo.test")).unwrap()

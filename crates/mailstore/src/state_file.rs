@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use crate::account::SpecialUse;
-use chasqui_base::disk::Disk;
 use crate::folder_name::FolderName;
+use chasqui_base::disk::Disk;
 
 /// The version that this build writes. A later one is refused rather than damaged.
 const VERSION: u32 = 1;

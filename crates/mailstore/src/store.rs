@@ -19,7 +19,6 @@ use crate::cabinet::Cabinet;
 use crate::committer::Committer;
 use crate::config::StoreConfig;
 use crate::deliver::DeliverJob;
-use chasqui_base::disk::Disk;
 use crate::error::{MailError, OpenError};
 use crate::file_name::safe_host;
 use crate::folder_name::FolderName;
@@ -31,6 +30,7 @@ use crate::reserve::Reserve;
 use crate::state_file::seconds_since_epoch;
 use crate::uid::Uid;
 use crate::worker::{Site, Workers};
+use chasqui_base::disk::Disk;
 
 /// Folder of large messages that arrive, under the root: on the same file system as the accounts.
 const INCOMING: &str = ".incoming";

@@ -17,11 +17,11 @@ use crate::cabinet::Cabinet;
 use crate::committer::Committer;
 use crate::config::StoreConfig;
 use crate::deliver::DeliverJob;
-use chasqui_base::disk::Disk;
 use crate::error::MailError;
 use crate::index::Indexes;
 use crate::metrics::Metrics;
 use crate::reserve::Reserve;
+use chasqui_base::disk::Disk;
 
 /// Longest wait for a place in a worker's queue.
 const QUEUE_WAIT: Duration = Duration::from_secs(30);

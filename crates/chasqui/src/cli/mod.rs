@@ -19,14 +19,14 @@ pub use admin::{
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use dkim::{DkimArguments, DkimCommand};
-pub use queue::{DrainOptions, FilterOptions, QueueArguments, QueueCommand};
 pub use plan::{DemandArguments, PlanArguments, PlanCommand};
+pub use queue::{DrainOptions, FilterOptions, QueueArguments, QueueCommand};
 pub use simulate::SimulateArguments;
-pub use trace::TraceArguments;
 pub use site::{
     CompletionArguments, ConfigArguments, ConfigCommand, DemoArguments, IssueArguments, ManArguments,
     PkiArguments, PkiCommand, RoleInCertificate, SiteArguments, SiteCommand,
 };
+pub use trace::TraceArguments;
 
 /// How the process ends, for scripts.
 const EXIT_CODES: &str = "\

@@ -261,11 +261,7 @@ fn tls(dir: &Path, name: &str) -> String {
 /// What mail programs and other mail servers see.
 fn public_tls(dir: &Path) -> String {
     let files = public(dir);
-    format!(
-        "[public_tls]\ncertificate = {}\nkey = {}\n",
-        quoted(&files.certificate),
-        quoted(&files.key)
-    )
+    format!("[public_tls]\ncertificate = {}\nkey = {}\n", quoted(&files.certificate), quoted(&files.key))
 }
 
 /// A path as a TOML string.

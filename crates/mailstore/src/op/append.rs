@@ -7,7 +7,6 @@ use chasqui_base::DeliveryId;
 use crate::account::Appended;
 use crate::cabinet::Cabinet;
 use crate::deliver::sync_once;
-use chasqui_base::disk::Fresh;
 use crate::error::MailError;
 use crate::file_name::Base;
 use crate::flags::Flags;
@@ -15,6 +14,7 @@ use crate::folder::Entry;
 use crate::folder_name::FolderName;
 use crate::incoming::Source;
 use crate::store::Quota;
+use chasqui_base::disk::Fresh;
 
 /// A message to append.
 pub(crate) struct Appending {

@@ -170,7 +170,9 @@ fn original(typed: &str) -> Option<OriginalRecipient> {
 /// As ENVID and ORCPT have it (RFC 3461 §4).
 fn xtext(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_graphic() && !b"+=".contains(&byte);
-    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("+{byte:02X}") }).collect()
+    text.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("+{byte:02X}") })
+        .collect()
 }
 
 /// Waits for all of several.

@@ -39,7 +39,7 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use chasqui_base::{
-    EmailAddress, Lifecycle, Span, StartError,
+    Lifecycle, Span, StartError,
     net::{AcceptLimits, Peer, Stream},
     tls::{PublicTls, RoleTls},
 };

@@ -8,9 +8,7 @@ use std::time::Duration;
 use chasqui_base::Lifecycle;
 use chasqui_base::net::Stream;
 use chasqui_base::tls::PublicTls;
-use chasqui_smtp::{
-    Event, Limits, Mail, Profile, Protocol, Recipient, Reply, ServerSession, replies,
-};
+use chasqui_smtp::{Event, Limits, Mail, Profile, Protocol, Recipient, Reply, ServerSession, replies};
 use mail_parser::MessageParser;
 use tokio::io::AsyncWriteExt as _;
 use tracing::debug;

@@ -26,7 +26,10 @@ pub(super) fn check(fleet: &Fleet<'_>, report: &mut Report) {
         if let Some(memory) = memory.filter(|memory| filters.clamav && memory.as_u64() < WITH_CLAMAV) {
             report.warning(
                 &["hosts", name, "memory"],
-                format!("{} are little for an exchanger with ClamAV beside it (E14)", octets(memory.as_u64())),
+                format!(
+                    "{} are little for an exchanger with ClamAV beside it (E14)",
+                    octets(memory.as_u64())
+                ),
                 "give it 3 GiB at least, or write filters.clamav = false",
             );
         }

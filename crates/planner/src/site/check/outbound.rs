@@ -71,7 +71,9 @@ fn way_out(fleet: &Fleet<'_>, datacenter: &str, report: &mut Report) {
     if let (Some((relay, _)), true, None) = (relays.first(), routed, egress) {
         report.warning(
             &["hosts", relay, "roles"],
-            format!("data centre `{datacenter}` has no public address that its relays' mail could leave from"),
+            format!(
+                "data centre `{datacenter}` has no public address that its relays' mail could leave from"
+            ),
             format!("write outbound.at.{datacenter}, or the data centre's `egress`"),
         );
     }
@@ -103,11 +105,7 @@ fn name(fleet: &Fleet<'_>, report: &mut Report) {
                 );
             }
             if fleet.servers(Role::Relay).next().is_none() {
-                report.error(
-                    &key,
-                    "no host has the role `relay`",
-                    "give it to a host, or take the name out",
-                );
+                report.error(&key, "no host has the role `relay`", "give it to a host, or take the name out");
             }
         }
     }

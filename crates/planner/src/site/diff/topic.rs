@@ -157,7 +157,11 @@ impl<'a> Derived<'a> {
             .hosts_with(Role::Storage)
             .map(|(name, host)| (name, json!([site.service_address(host), host.drain])))
             .collect();
-        self.put(Topic::MailPath, "", json!([of(Role::Directory), nodes, of(Role::Mx), of(Role::Proxy), of(Role::Relay)]));
+        self.put(
+            Topic::MailPath,
+            "",
+            json!([of(Role::Directory), nodes, of(Role::Mx), of(Role::Proxy), of(Role::Relay)]),
+        );
         self.put(Topic::Database, "", json!([of(Role::Database), site.database]));
         self.put(Topic::Ldap, "", json!([of(Role::Ldap), site.ldap]));
         self.put(Topic::Logs, "", json!([of(Role::Log), site.log]));
@@ -177,7 +181,11 @@ impl<'a> Derived<'a> {
             .map(|(name, entry)| (name, json!([entry.names, entry.at, entry.tcp, entry.udp])))
             .collect();
         let servers = of(Role::Dns);
-        self.put(Topic::Zones, "", json!([site.domains, site.dns, published, servers, site.outbound, of(Role::Relay)]));
+        self.put(
+            Topic::Zones,
+            "",
+            json!([site.domains, site.dns, published, servers, site.outbound, of(Role::Relay)]),
+        );
         self.put(Topic::Web, "", json!(site.domains));
         self.put(Topic::Outbound, "", json!([site.outbound, site.dns.forwarders]));
         self.put(Topic::Filters, "", json!([site.filters, site.dns.forwarders]));
@@ -217,7 +225,11 @@ impl<'a> Derived<'a> {
             .map(|(service, entry)| (service, json!(servers(entry.role))))
             .collect();
         let egress = site.datacenters.get(name).and_then(|datacenter| datacenter.egress);
-        self.put(Topic::Translation, name, json!([here, direct, egress, site.outbound.at.get(name), servers(Role::Relay)]));
+        self.put(
+            Topic::Translation,
+            name,
+            json!([here, direct, egress, site.outbound.at.get(name), servers(Role::Relay)]),
+        );
         let balanced: BTreeMap<&String, Value> = site
             .publish
             .iter()

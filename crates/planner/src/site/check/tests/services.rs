@@ -271,10 +271,7 @@ fn mail_leaves_from_addresses_that_somebody_holds_under_a_name_that_leads_back()
                 &[(addresses, "at.norte = [\"10.20.4.200\"]")],
                 "error outbound.at.norte: 10.20.4.200 is in no public network of data centre `norte`",
             ),
-            (
-                &[("name = \"out.correo.gob.example\"\n", "")],
-                "error outbound.at: the addresses have no name",
-            ),
+            (&[("name = \"out.correo.gob.example\"\n", "")], "error outbound.at: the addresses have no name"),
             (
                 &[("name = \"out.correo.gob.example\"", "name = \"out.other.example\"")],
                 "warning outbound.name: `out.other.example` is in no domain of the site",
@@ -288,7 +285,10 @@ fn mail_leaves_from_addresses_that_somebody_holds_under_a_name_that_leads_back()
                 "warning hosts.relay1.roles: data centre `norte` has no public address that its relays' mail",
             ),
             (
-                &[("roles = [\"directory\", \"mx\", \"proxy\"]", "roles = [\"directory\", \"mx\", \"proxy\", \"relay\"]")],
+                &[(
+                    "roles = [\"directory\", \"mx\", \"proxy\"]",
+                    "roles = [\"directory\", \"mx\", \"proxy\", \"relay\"]",
+                )],
                 "warning hosts.service1.roles: it takes the internet's mail and sends the users'",
             ),
         ],
@@ -305,7 +305,10 @@ fn mail_leaves_from_addresses_that_somebody_holds_under_a_name_that_leads_back()
     trip(
         SOLO,
         &[(
-            &[("[publish.smtp]", "[outbound]\nname = \"out.correo.example\"\nat.sala = [\"192.0.2.99\"]\n\n[publish.smtp]")],
+            &[(
+                "[publish.smtp]",
+                "[outbound]\nname = \"out.correo.example\"\nat.sala = [\"192.0.2.99\"]\n\n[publish.smtp]",
+            )],
             "error outbound.at.sala: 192.0.2.99 is of no `relay` host there, and there is no router",
         )],
     );
