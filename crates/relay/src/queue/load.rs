@@ -22,6 +22,15 @@ struct Progress {
     damaged: AtomicU64,
 }
 
+/// Leaves nothing more to read when it is dropped.
+struct EndsReaders(Arc<Progress>);
+
+impl Drop for EndsReaders {
+    fn drop(&mut self) {
+        self.0.subfolder.store(super::folder::SUBFOLDERS, Ordering::Relaxed);
+    }
+}
+
 impl Queue {
     /// Takes up what is in the folder.
     pub(super) async fn load(self: Arc<Self>) {
@@ -31,6 +40,8 @@ impl Queue {
             damaged: AtomicU64::new(0),
         });
         let began = Instant::now();
+        // Readers end with this, also when the relay stops in the middle.
+        let _ends = EndsReaders(Arc::clone(&progress));
         let readers: Vec<_> = (0..READERS)
             .map(|_| {
                 let (queue, progress) = (Arc::clone(&self), Arc::clone(&progress));

@@ -275,6 +275,8 @@ impl Queue {
         }
         self.metrics.enqueued();
         self.announce(&envelope, content.len());
+        // Before it is looked whether work has begun: from here either we put it into the index, or who reads the folder does.
+        self.arriving().remove(&id);
         if let Some(route) = self.route.get() {
             let open = Open::fresh(envelope, content, || self.folder.message(id), offset);
             self.take_up(route, open, false);

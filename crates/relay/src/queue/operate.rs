@@ -133,8 +133,7 @@ impl Queue {
     /// Why it cannot be done.
     pub async fn change(&self, found: &Found, change: Change) -> Result<(), &'static str> {
         let (number, id, now) = (found.number, found.id, self.clock.now());
-        let is_it = |queue: &Self| queue.index().find(id) == Some(number);
-        if !is_it(self) {
+        if self.index().find(id) != Some(number) {
             return Err("it has just been delivered");
         }
         match change {
@@ -142,11 +141,14 @@ impl Queue {
                 let held = change == Change::Hold;
                 // First on disk, so that a crash does not release what was said to be held.
                 self.write_down(id, vec![Record::Held { at: now / 1000, held }]).await;
-                let open = self.opened().by_number.get(&number).cloned();
-                if let Some(open) = open {
+                let mut index = self.index();
+                if index.find(id) != Some(number) {
+                    return Err("it has just been delivered");
+                }
+                if let Some(open) = self.opened().by_number.get(&number) {
                     open.state().held = held;
                 }
-                if !self.index().hold(number, held, now) && is_it(self) {
+                if !index.hold(number, held, now) {
                     return Err(if held { "it is held already" } else { "it is not held" });
                 }
             }

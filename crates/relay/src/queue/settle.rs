@@ -35,6 +35,7 @@ impl Queue {
         let now = self.clock.now();
         self.judge(started, &fates, now);
         let expired = open.state().envelope.expires * 1000 <= now;
+        let rerouted = fates.is_empty();
         let troubled = fates
             .iter()
             .any(|(_, fate)| matches!(fate, Fate::Deferred(trouble) if trouble.whose == Whose::Destination));
@@ -55,19 +56,19 @@ impl Queue {
             let attempts = left.iter().filter_map(|number| state.pending.get(*number as usize)?.as_ref());
             (left.clone(), attempts.map(|pending| pending.attempts).max().unwrap_or(0))
         };
-        self.add_destinations(started.message, open, now);
+        // Nobody goes there any more when routes were changed; then all are looked at, else those that took an alias's place.
+        self.add_destinations(started.message, open, rerouted, now);
         let next = match left.iter().find(|number| **number > last) {
             None if left.is_empty() => Next::Done,
             Some(&further) if !troubled => Next::Continue(further),
             _ => Next::Wait(now + pause(&self.settings.load().queue, attempts.max(1))),
         };
-        let only_leg = self.index().legs(started.message).count() == 1;
-        if next == Next::Done && only_leg {
+        // Of several legs that end together, whoever looks when the last recipient is done removes the file; it may be two.
+        if open.state().is_done() {
             self.finish_file(started.id, open).await;
         } else {
             self.write_down(started.id, records).await;
-            // With several legs the last to end may not have been the last when it looked.
-            if next == Next::Done && open.state().is_done() {
+            if open.state().is_done() {
                 self.finish_file(started.id, open).await;
             }
         }
@@ -275,11 +276,11 @@ impl Queue {
         }
     }
 
-    /// New recipients may go elsewhere.
-    fn add_destinations(&self, message: u32, open: &Open, now: u64) {
+    /// Those who took an alias's place may go elsewhere; with `all`, everybody may.
+    pub(super) fn add_destinations(&self, message: u32, open: &Open, all: bool, now: u64) {
         let Some(route) = self.route.get() else { return };
         let state = open.state();
-        let first = state.first_expanded();
+        let first = if all { 0 } else { state.first_expanded() };
         let new = state.envelope.recipients.iter().zip(&state.pending).skip(first);
         let destinations: std::collections::HashSet<_> =
             new.filter(|(_, pending)| pending.is_some()).map(|(to, _)| route(&to.address)).collect();
@@ -394,6 +395,10 @@ impl Queue {
             self.write_down(id, vec![Record::Delayed { at: now / 1000 }]).await;
         }
         let mut index = self.index();
+        if index.find(id) != Some(number) {
+            // Delivered meanwhile; its number may be another's.
+            return;
+        }
         if said {
             index.set_delay_said(number);
         }

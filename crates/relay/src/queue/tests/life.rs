@@ -146,3 +146,20 @@ async fn a_big_message_is_read_from_its_file() {
     assert_eq!(running.table.text_to("b@b.test").len(), 200_000);
     assert_eq!(std::fs::read_dir(running.queue.tmp()).unwrap().count(), 0);
 }
+
+#[tokio::test]
+async fn a_message_that_waits_follows_when_its_route_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = start(open(dir.path()));
+    running.table.says("x@b.test", [deferred(Whose::Message)]);
+    running.table.says("y@c.test", [deferred(Whose::Message)]);
+    let later = Envelope { not_before: Some(now() + 1), ..envelope(&["z@d.test"]) };
+    running.queue.enqueue(later, &text()).await.unwrap();
+    running.queue.enqueue(envelope(&["x@b.test", "y@c.test"]), &text()).await.unwrap();
+    running.until("both were tried", |running| lock(&running.table.carried).len() >= 2).await;
+    *lock(&running.table.smarthost) = Some("smarthost.example".into());
+    running.until_empty().await;
+    let times = |address: &str| running.table.carried_to(address);
+    assert_eq!([times("x@b.test"), times("y@c.test"), times("z@d.test")], [2, 2, 1]);
+    assert!(lock(&running.table.running).contains_key("smarthost.example"));
+}

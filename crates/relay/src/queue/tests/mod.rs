@@ -30,6 +30,8 @@ pub struct Table {
     /// By destination: how long a job takes.
     pub slow: Mutex<BTreeMap<String, Duration>>,
     pub running: Mutex<BTreeMap<String, (usize, usize)>>,
+    /// Where everything goes, in place of each domain by itself.
+    pub smarthost: Mutex<Option<String>>,
 }
 
 impl Table {
@@ -50,7 +52,9 @@ impl Table {
 
 impl Carrier for Table {
     fn destination(&self, address: &str) -> Destination {
-        Destination(address.rsplit_once('@').map_or(address, |(_, domain)| domain).into())
+        let smarthost = lock(&self.smarthost).clone();
+        let domain = || address.rsplit_once('@').map_or(address, |(_, domain)| domain).to_owned();
+        Destination(smarthost.unwrap_or_else(domain).into())
     }
 
     fn places(&self, _: &Destination) -> usize {
