@@ -31,7 +31,7 @@ class Ours:
     def __init__(self, folder: pathlib.Path, users: int, directory_users: int, trivial_port: int):
         self.folder = folder
         Site.ROLES = {**Site.ROLES, "plain": "proxy"}
-        ports.METRICS["plain"] = 9107
+        ports.METRICS["plain"] = 9108
         self.site = site = Site(folder / "site")
         plain = site.config("proxy").read_text()
         for section in ("tls", "public_tls"):

@@ -107,6 +107,13 @@ service imap-login {{
         return "Dovecot " + subprocess.run(["dovecot", "--version"], capture_output=True, text=True).stdout.split()[0]
 
 
+def data_folder(folder):
+    """A folder that Postfix writes to."""
+    folder.mkdir()
+    os.chown(folder, pwd.getpwnam("postfix").pw_uid, grp.getgrnam("postfix").gr_gid)
+    return folder
+
+
 class Postfix:
     """SMTP in, Dovecot's LMTP socket out."""
 
@@ -143,9 +150,7 @@ scache unix - - n - 1 scache
         config = self.config = folder / "etc"
         config.mkdir(parents=True)
         (folder / "spool").mkdir()
-        data = folder / "data"
-        data.mkdir()
-        os.chown(data, pwd.getpwnam("postfix").pw_uid, grp.getgrnam("postfix").gr_gid)
+        data = data_folder(folder / "data")
         (config / "master.cf").write_text(self.SERVICES.format(smtp=f"127.0.0.1:{port}"))
         (config / "mailboxes").write_text("".join(f"u{user}@{DOMAIN} x\n" for user in range(users)))
         (config / "main.cf").write_text(f"""

@@ -15,6 +15,9 @@ import socket
 import subprocess
 import time
 
+import inbound
+import outbound
+from cpu import cpu_time
 from harness import ports, site
 
 FILE = pathlib.Path(__file__).resolve().parent.parent.parent / "crates" / "planner" / "data" / "measured.toml"
@@ -55,10 +58,14 @@ class Measures:
         self.ours = bench.ours
         self.quick = bench.quick
         self.operations, self.bytes, self.memory, self.fresh = {}, {}, {}, {}
+        # Processes of one measurement beside the site's, by name, and what they are.
+        self.others = {}
 
     def run(self):
         self.starts()
         self.mail()
+        self.outbound()
+        self.checked()
         self.sessions()
         self.look_ups()
         self.requests()
@@ -72,7 +79,8 @@ class Measures:
         work()
         after = self.cpu()
         costs = {}
-        for name, role in ROLES.items():
+        roles = {**ROLES, **{name: role for name, (role, _) in self.others.items()}}
+        for name, role in roles.items():
             spent = sum(time - before[name].get(thread, 0) for thread, time in after[name].items())
             costs[role] = costs.get(role, 0.0) + spent / count / 1000
         total = sum(costs.values())
@@ -82,7 +90,8 @@ class Measures:
 
     def cpu(self):
         """Nanoseconds of a core that each thread of our processes has used."""
-        return {name: cpu_time(self.ours.pid(name)) for name in ROLES}
+        others = {name: cpu_time(process.pid) for name, (_, process) in self.others.items()}
+        return {**{name: cpu_time(self.ours.pid(name)) for name in ROLES}, **others}
 
     def mail(self):
         bench, to = self.bench, self.ours.site.smtp
@@ -98,6 +107,32 @@ class Measures:
                   lambda: bench.deliver(lmtp2, [storage2], 32, many, "--lmtp", "--prefix", "v"))
         self.cost("delivery_alone", "the same with one sender, so that no message shares a sync", many // 8,
                   lambda: bench.deliver(lmtp2, [storage2], 1, many // 8, "--lmtp", "--prefix", "v"))
+
+    def outbound(self):
+        few, many = (200, 100) if self.quick else (8000, 2000)
+        with outbound.Outbound(self.bench) as out:
+            self.fresh["relay"] = site.memory(out.relay.process.pid)
+            self.others = {"relay": ("relay", out.relay.process)}
+            out.run(out.relay, outbound.MOST, 100)
+            self.cost("message_out", "a message of 10 KB from another role into the durable queue and out to one of 32 destinations, without TLS", few,
+                      lambda: out.run(out.relay, outbound.MOST, few))
+            submission = inbound.Submission(self.bench, out.relay)
+            time.sleep(1)
+            self.cost("submission", "a session of a user: TLS, SCRAM-SHA-256, a message of 10 KB into the durable queue and out", many,
+                      lambda: submission.run(many))
+            self.others = {}
+
+    def checked(self):
+        count = 200 if self.quick else 4000
+        with inbound.Inbound(self.bench) as both:
+            for key, exchanger, about in (
+                ("message_in_unchecked", both.plain, "a message of 10 KB with a DKIM signature, without checks"),
+                ("message_in_checked", both.checked, "the same with SPF, DKIM (RSA, 2048 bits) and DMARC checked"),
+            ):
+                both.cost(exchanger, 100)
+                self.others = {exchanger.name: ("mx", exchanger.process)}
+                self.cost(key, about, count, lambda exchanger=exchanger: both.cost(exchanger, count))
+            self.others = {}
 
     def sessions(self):
         secure = ["--ca", self.ours.site.ca]
@@ -230,12 +265,3 @@ class Measures:
         text += "".join(f"{key} = {value:.0f}\n" for key, value in self.memory.items())
         text += "\n[memory.start]\n"
         return text + "".join(f"{key} = {value:.0f}\n" for key, value in self.fresh.items())
-
-
-def cpu_time(pid):
-    """Nanoseconds of a core that each thread of a process has used."""
-    found = {}
-    for thread in pathlib.Path(f"/proc/{pid}/task").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # it has just ended
-            found[thread.name] = int((thread / "schedstat").read_text().split()[0])
-    return found

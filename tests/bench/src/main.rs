@@ -12,7 +12,9 @@ mod directory;
 mod imap;
 mod ldap;
 mod measure;
+mod sink;
 mod smtp;
+mod submit;
 mod wire;
 
 use anyhow::Result;
@@ -29,6 +31,10 @@ struct CommandLine {
 enum Work {
     /// Send messages by SMTP or LMTP and wait until they are in the mailboxes.
     Smtp(smtp::Load),
+    /// Submit messages as users do, with SCRAM, a session for each.
+    Submit(submit::Submissions),
+    /// Take all mail for as many destinations as wanted, and count it.
+    Sink(sink::Sink),
     /// Open IMAP sessions: connect, log in, log out.
     ImapSessions(imap::Sessions),
     /// Fetch messages over open IMAP sessions.
@@ -49,6 +55,8 @@ fn main() -> Result<()> {
     runtime.block_on(async {
         match work {
             Work::Smtp(load) => load.run().await,
+            Work::Submit(load) => load.run().await,
+            Work::Sink(server) => server.run().await,
             Work::ImapSessions(load) => load.run().await,
             Work::ImapFetch(load) => load.run().await,
             Work::ImapIdle(load) => load.run().await,

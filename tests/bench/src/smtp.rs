@@ -40,6 +40,15 @@ pub struct Load {
     /// Domain of the recipients.
     #[arg(long, default_value = "bench.test")]
     domain: String,
+    /// Spread the recipients over so many domains: `d0.` and the domain, `d1.` and the domain, …
+    #[arg(long)]
+    domains: Option<u64>,
+    /// The sender.
+    #[arg(long, default_value = "sender@example.org")]
+    sender: String,
+    /// A file of header fields that every message begins with.
+    #[arg(long)]
+    header: Option<PathBuf>,
     /// Mailbox trees in which the messages must appear before the clock stops.
     #[arg(long)]
     watch: Vec<PathBuf>,
@@ -51,6 +60,7 @@ impl Load {
         let target = Target::new(self.to, None)?;
         let before = count_messages(&self.watch);
         let work = Work::new(self.messages);
+        let header = self.header.as_ref().map(std::fs::read).transpose()?.unwrap_or_default();
         let body = body(self.size);
         let start = Instant::now();
         let mut connections = Vec::new();
@@ -58,6 +68,7 @@ impl Load {
             let (work, target, body) = (work.clone(), target.clone(), body.clone());
             let (lmtp, users, prefix, domain) =
                 (self.lmtp, self.users, self.prefix.clone(), self.domain.clone());
+            let (domains, sender, header) = (self.domains, self.sender.clone(), header.clone());
             connections.push(tokio::spawn(async move {
                 let mut client = open(&target, number, lmtp).await?;
                 let mut times = Vec::new();
@@ -65,7 +76,11 @@ impl Load {
                     let begun = Instant::now();
                     // Neighbouring messages go to different accounts, as mail from the world does.
                     let user = message.wrapping_mul(7919) % users;
-                    send(&mut client, message, &format!("{prefix}{user}@{domain}"), &body).await?;
+                    let recipient = match domains {
+                        Some(domains) => format!("{prefix}{user}@d{}.{domain}", message % domains.max(1)),
+                        None => format!("{prefix}{user}@{domain}"),
+                    };
+                    send(&mut client, message, [&sender, &recipient], &header, &body).await?;
                     times.push(begun.elapsed());
                 }
                 client.send(b"QUIT\r\n").await?;
@@ -95,16 +110,24 @@ async fn open(target: &Target, number: u64, lmtp: bool) -> Result<Connection> {
     Ok(client)
 }
 
-async fn send(client: &mut Connection, number: u64, recipient: &str, body: &[u8]) -> Result<()> {
+async fn send(
+    client: &mut Connection,
+    number: u64,
+    [sender, recipient]: [&str; 2],
+    header: &[u8],
+    body: &[u8],
+) -> Result<()> {
     // RFC 2920: everything up to DATA in one write.
-    let envelope = format!("MAIL FROM:<sender@example.org>\r\nRCPT TO:<{recipient}>\r\nDATA\r\n");
+    let envelope = format!("MAIL FROM:<{sender}>\r\nRCPT TO:<{recipient}>\r\nDATA\r\n");
     client.send(envelope.as_bytes()).await?;
     reply(client, b'2').await?;
     reply(client, b'2').await?;
     reply(client, b'3').await?;
     let unique = Instant::now();
-    let mut message =
-        format!("Message-ID: <{number}.{unique:?}@example.org>\r\nTo: {recipient}\r\n").into_bytes();
+    let mut message = header.to_vec();
+    message.extend_from_slice(
+        format!("Message-ID: <{number}.{unique:?}@example.org>\r\nTo: {recipient}\r\n").as_bytes(),
+    );
     message.extend_from_slice(body);
     client.send(&message).await?;
     reply(client, b'2').await
