@@ -60,8 +60,8 @@ pub(crate) fn exact<'v>(view: &'v View, address: &'v str) -> Option<Hit<'v>> {
     }
 }
 
-/// Whether an account may send as `sender`: as itself, with a tag or without; as an alias that leads to it and to no other account; as an
-/// address that was delegated to it. `None` when it cannot be said now.
+/// Whether an account may send as `sender`: as itself, with a tag or without; as an alias that leads to it alone; as an address that was
+/// delegated to it. `None` when it cannot be said now.
 pub(crate) fn may_send_as(view: &View, account: &str, sender: &str, limits: &LimitsConfig) -> Option<bool> {
     let is_it = |hit: &Hit<'_>| {
         account.strip_suffix(hit.domain).and_then(|rest| rest.strip_suffix('@')) == Some(hit.account.local)
@@ -69,12 +69,9 @@ pub(crate) fn may_send_as(view: &View, account: &str, sender: &str, limits: &Lim
     let own = match step(view, sender) {
         Step::Account(hit) => is_it(&hit),
         Step::Alias(..) => match expand(view, sender, limits) {
+            // One that also leads out of the site has others behind it.
             Resolution::Targets(targets) => {
-                let mut accounts = targets.iter().filter_map(|target| match target {
-                    Destination::Account(hit) => Some(hit),
-                    Destination::Remote(_) => None,
-                });
-                accounts.next().is_some_and(is_it) && accounts.next().is_none()
+                matches!(targets.as_slice(), [Destination::Account(hit)] if is_it(hit))
             }
             Resolution::Failing(reason) => {
                 tracing::warn!(account, sender, reason, "whether somebody may send as an alias is not known");

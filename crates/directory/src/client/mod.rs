@@ -158,7 +158,7 @@ impl DirectoryClient {
         }
     }
 
-    /// Whether an account may send mail as `sender`: its own address, with a tag or without; an alias that leads to it and to no other account;
+    /// Whether an account may send mail as `sender`: its own address, with a tag or without; an alias that leads to it alone;
     /// an address that the operator has delegated to it.
     pub async fn may_send_as(
         &self,
