@@ -7,7 +7,8 @@ use anyhow::{Result, bail};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::{TcpListener, TcpStream};
 
 const HELLO: &[u8] = b"250-sink.test\r\n250-PIPELINING\r\n250-SIZE 100000000\r\n250 8BITMIME\r\n";
@@ -42,7 +43,7 @@ impl Sink {
             });
         }
         println!("ready");
-        let mut lines = tokio::io::BufReader::new(tokio::io::stdin()).lines();
+        let mut lines = BufReader::new(tokio::io::stdin()).lines();
         while lines.next_line().await?.is_some() {
             println!("{} {}", messages.load(Ordering::Relaxed), connections.load(Ordering::Relaxed));
         }
@@ -52,39 +53,43 @@ impl Sink {
 
 async fn serve(stream: TcpStream, messages: Arc<AtomicU64>) -> Result<()> {
     stream.set_nodelay(true)?;
-    let mut stream = BufStream::with_capacity(64 * 1024, 4096, stream);
-    stream.write_all(b"220 sink.test ESMTP\r\n").await?;
+    let (reading, mut writing) = stream.into_split();
+    let mut reading = BufReader::with_capacity(64 * 1024, reading);
     let mut line = Vec::new();
+    // Replies are written together when there is nothing more to read.
+    let mut replies = b"220 sink.test ESMTP\r\n".to_vec();
     loop {
-        if stream.buffer().is_empty() {
-            stream.flush().await?;
+        if reading.buffer().is_empty() {
+            writing.write_all(&replies).await?;
+            replies.clear();
         }
-        read_line(&mut stream, &mut line).await?;
+        read_line(&mut reading, &mut line).await?;
         let verb: Vec<u8> = line.iter().take(4).map(u8::to_ascii_uppercase).collect();
         match verb.as_slice() {
-            b"EHLO" => stream.write_all(HELLO).await?,
-            b"HELO" | b"MAIL" | b"RCPT" | b"RSET" | b"NOOP" => stream.write_all(b"250 2.0.0 Ok\r\n").await?,
+            b"EHLO" => replies.extend_from_slice(HELLO),
+            b"HELO" | b"MAIL" | b"RCPT" | b"RSET" | b"NOOP" => replies.extend_from_slice(b"250 2.0.0 Ok\r\n"),
             b"DATA" => {
-                stream.write_all(b"354 Go on\r\n").await?;
-                stream.flush().await?;
+                replies.extend_from_slice(b"354 Go on\r\n");
+                writing.write_all(&replies).await?;
+                replies.clear();
                 while line != b".\r\n" {
-                    read_line(&mut stream, &mut line).await?;
+                    read_line(&mut reading, &mut line).await?;
                 }
                 messages.fetch_add(1, Ordering::Relaxed);
-                stream.write_all(b"250 2.0.0 Taken\r\n").await?;
+                replies.extend_from_slice(b"250 2.0.0 Taken\r\n");
             }
             b"QUIT" => {
-                stream.write_all(b"221 2.0.0 Bye\r\n").await?;
-                return Ok(stream.flush().await?);
+                replies.extend_from_slice(b"221 2.0.0 Bye\r\n");
+                return Ok(writing.write_all(&replies).await?);
             }
-            _ => stream.write_all(b"500 5.5.1 What?\r\n").await?,
+            _ => replies.extend_from_slice(b"500 5.5.1 What?\r\n"),
         }
     }
 }
 
-async fn read_line(stream: &mut BufStream<TcpStream>, line: &mut Vec<u8>) -> Result<()> {
+async fn read_line(reading: &mut BufReader<OwnedReadHalf>, line: &mut Vec<u8>) -> Result<()> {
     line.clear();
-    if stream.take(LINE).read_until(b'\n', line).await? == 0 {
+    if reading.take(LINE).read_until(b'\n', line).await? == 0 {
         bail!("the sender has gone");
     }
     Ok(())
