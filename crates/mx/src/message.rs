@@ -10,13 +10,19 @@ use crate::{
     transaction::Transaction,
 };
 use chasqui_courier::{Content, Envelope};
-use chasqui_filter::{Judged, Message, Screen, content::Action};
-use chasqui_smtp::{Mailbox, Recipient, Reply};
+use chasqui_filter::{
+    Judged, Message, Screen,
+    content::{Action, EnvelopeChanges},
+};
+use chasqui_smtp::{Recipient, Reply};
 use std::{io, sync::Arc};
 
 const LOOP: Reply = Reply::fixed(554, (5, 4, 6), "Routing loop: too many Received lines");
 const NO_SPACE: Reply = Reply::fixed(452, (4, 3, 1), "No space for the message now, try again later");
 pub(crate) const LOCAL_ERROR: Reply = Reply::fixed(451, (4, 3, 0), "Local error, try again later");
+
+const UNADDRESSED: Reply =
+    Reply::fixed(451, (4, 3, 0), "A filter sends the message to nobody that we know, try again later");
 
 /// What became of a message.
 pub(crate) struct Finished {
@@ -107,24 +113,16 @@ async fn screened(
     let judged = Box::pin(screen.content(&message, content)).await;
     let Judged { action, content, envelope, outcome } =
         judged.map_err(|error| unwritten(transaction, &error))?;
-    let junk = match action {
+    let mut junk = match action {
         Action::Accept => false,
         Action::Junk => true,
         Action::Drop => return Err((accepted(transaction), "dropped")),
         Action::Refuse(reply) => return Err((reply, outcome)),
     };
-    if let Some(sender) = envelope.sender {
-        transaction.mail.reverse_path = sender;
-    }
-    for mailbox in &envelope.deleted {
-        transaction.remove(mailbox);
-    }
-    for mailbox in envelope.added {
-        add(exchanger, policy, transaction, mailbox).await;
-    }
-    if transaction.accounts.is_empty() {
-        // A milter took out the last recipient, which is its way to drop a message.
-        return Err((accepted(transaction), "dropped"));
+    match readdress(exchanger, policy, transaction, envelope).await? {
+        Readdressed::Some => {}
+        Readdressed::Junk => junk = true,
+        Readdressed::Nobody => return Err((accepted(transaction), "dropped")),
     }
     if junk {
         exchanger.metrics.junk.inc();
@@ -132,19 +130,67 @@ async fn screened(
     Ok((content, junk))
 }
 
-/// A recipient that a milter adds. Only ours can be: what the sender was not told of is not refused for it.
-async fn add(exchanger: &Exchanger, policy: &Policy, transaction: &mut Transaction, mailbox: Mailbox) {
+/// Who is to have a message once milters have changed its envelope.
+enum Readdressed {
+    /// The accounts of the transaction.
+    Some,
+    /// The same, in Junk: whoever took out all recipients may have nothing dropped.
+    Junk,
+    /// Nobody: a milter took out the last recipient, which is its way to drop a message.
+    Nobody,
+}
+
+/// Makes the changes that milters want of the envelope. What they add is looked up before anything is taken out, so that a message
+/// that was to go to somebody else does not end up with nobody.
+async fn readdress(
+    exchanger: &Exchanger,
+    policy: &Policy,
+    transaction: &mut Transaction,
+    envelope: EnvelopeChanges,
+) -> Result<Readdressed, Refused> {
     let id = transaction.id;
-    let recipient = Recipient::Mailbox(mailbox);
-    match exchanger.courier.directory.accounts(&recipient, &policy.postmaster).await {
-        Ok(owned) => {
-            let (reply, _) = transaction.add(recipient, owned, policy);
-            if !reply.is_positive() {
-                tracing::warn!(delivery = %id, %reply, "cannot add a recipient for a milter");
+    let EnvelopeChanges { sender, added, deleted, keeps } = envelope;
+    if let Some(sender) = sender {
+        transaction.mail.reverse_path = sender;
+    }
+    let mut found = Vec::with_capacity(added.len());
+    let mut refused = false;
+    for mailbox in added {
+        let recipient = Recipient::Mailbox(mailbox);
+        match exchanger.courier.directory.accounts(&recipient, &policy.postmaster).await {
+            Ok(owned) => found.push((recipient, owned)),
+            Err(no) => {
+                tracing::warn!(delivery = %id, reply = %no.reply, "cannot add a recipient for a milter");
+                if no.reply.is_temporary() {
+                    return Err((no.reply, "deferred"));
+                }
+                // Only ours can be added: the sender, who was not told of it, is not refused for it.
+                refused = true;
             }
         }
-        Err(no) => tracing::warn!(delivery = %id, reply = %no.reply, "cannot add a recipient for a milter"),
     }
+    let before = transaction.accounts.clone();
+    for mailbox in &deleted {
+        transaction.remove(mailbox);
+    }
+    for (recipient, owned) in found {
+        let (reply, _) = transaction.add(recipient, owned, policy);
+        if !reply.is_positive() {
+            tracing::warn!(delivery = %id, %reply, "cannot add a recipient for a milter");
+            return Err((reply, "deferred"));
+        }
+    }
+    if !transaction.accounts.is_empty() {
+        return Ok(Readdressed::Some);
+    }
+    if refused {
+        return Err((UNADDRESSED, "deferred"));
+    }
+    if !keeps {
+        return Ok(Readdressed::Nobody);
+    }
+    transaction.accounts = before;
+    Ok(Readdressed::Junk)
 }
 
 async fn deliver(

@@ -143,7 +143,7 @@ pub struct MilterConfig {
     /// What becomes of messages while it is away. Default `mark`.
     #[serde(default)]
     pub when_away: WhenAway,
-    /// What becomes of a message that it wants dropped without a word. Default `junk`.
+    /// What becomes of a message that it wants dropped without a word, or whose recipients it takes out, all of them. Default `junk`.
     #[serde(default)]
     pub discarded: Discarded,
     /// Octets of a body that it may put in place of the message's. More counts as out of order. Default 25MB.

@@ -29,6 +29,84 @@ async fn scored(score: &'static str) -> Config {
     config
 }
 
+/// A milter that asks for these changes of the envelope at the end of each message: `+` and `-` with an address.
+async fn milter(changes: &'static [&'static str], more: &str) -> Config {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let text = format!("name = 'test'\naddress = '{}'\n{more}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let packet = |data: &[u8]| [&(data.len() as u32).to_be_bytes()[..], data].concat();
+                while let Ok(length) = stream.read_u32().await {
+                    let mut command = vec![0; length as usize];
+                    stream.read_exact(&mut command).await.unwrap();
+                    let answer = match command[0] {
+                        // Version 6, all actions, and nothing but the end of a message.
+                        b'O' => packet(b"O\0\0\0\x06\0\0\x01\xff\0\0\x02\x7f"),
+                        b'E' => {
+                            let change = |change: &&str| packet(format!("{change}\0").as_bytes());
+                            [changes.iter().flat_map(change).collect(), packet(b"c")].concat()
+                        }
+                        _ => continue,
+                    };
+                    stream.write_all(&answer).await.unwrap();
+                }
+            });
+        }
+    });
+    let mut config = quick();
+    config.filter.content.milter = vec![chasqui_base::config::parse(&text, "test").unwrap()];
+    config
+}
+
+#[tokio::test]
+async fn a_milter_sends_a_message_to_somebody_else() {
+    let node = FakeNode::start("one").await;
+    let site = Site::start(milter(&["-<ana@ejemplo.test>", "+<luis@ejemplo.test>"], "").await);
+    site.add("ana", &node);
+    site.add("luis", &node);
+    assert!(site.send(&["ana"], TEXT).await.starts_with("250"));
+    assert_eq!((node.inbox("ana").len(), node.inbox("luis").len()), (0, 1));
+    assert_eq!(node.state.lock().unwrap().junk, [false]);
+}
+
+#[tokio::test]
+async fn what_a_milter_sends_to_somebody_who_cannot_be_found_is_put_off_and_not_lost() {
+    let node = FakeNode::start("one").await;
+    let site = Site::start(milter(&["-<ana@ejemplo.test>", "+<nadie@ejemplo.test>"], "").await);
+    site.add("ana", &node);
+    assert!(site.send(&["ana"], TEXT).await.starts_with("451 4.3.0 A filter sends"));
+    // With another recipient left, that one has it.
+    site.add("luis", &node);
+    assert!(site.send(&["ana", "luis"], TEXT).await.starts_with("250"));
+    assert_eq!((node.inbox("ana").len(), node.inbox("luis").len()), (0, 1));
+    // The directory is away: the client hears of it even though somebody is left.
+    let mut client = site.client().await;
+    client.say("MAIL FROM:<a@example.org>").await;
+    for to in ["ana", "luis"] {
+        assert!(client.say(&format!("RCPT TO:<{to}@ejemplo.test>")).await.starts_with("250"));
+    }
+    site.table.lock().unwrap().silent = true;
+    client.say("DATA").await;
+    client.write(TEXT).await;
+    assert!(client.say(".").await.starts_with('4'));
+    assert_eq!((node.inbox("ana").len(), node.inbox("luis").len()), (0, 1));
+}
+
+#[tokio::test]
+async fn a_milter_that_takes_out_all_recipients_drops_nothing_unless_it_may() {
+    const ALL: &[&str] = &["-<ana@ejemplo.test>"];
+    let node = FakeNode::start("one").await;
+    let site = Site::start(milter(ALL, "").await);
+    site.add("ana", &node);
+    assert!(site.send(&["ana"], TEXT).await.starts_with("250"));
+    assert_eq!((node.inbox("ana").len(), &node.state.lock().unwrap().junk[..]), (1, &[true][..]));
+    let site = Site::start(milter(ALL, "discarded = 'drop'\n").await);
+    site.add("ana", &node);
+    assert!(site.send(&["ana"], TEXT).await.starts_with("250"));
+    assert_eq!(node.inbox("ana").len(), 1);
+}
+
 #[tokio::test]
 async fn spam_is_announced_to_the_node_with_its_lines_in_place_of_forged_ones() {
     let node = FakeNode::start("one").await;

@@ -16,17 +16,21 @@ pub struct EnvelopeChanges {
     pub added: Vec<Mailbox>,
     /// Recipients that are taken out.
     pub deleted: Vec<Mailbox>,
+    /// One of the milters that took recipients out may have nothing dropped: with no recipient left, the message goes to Junk.
+    pub keeps: bool,
 }
 
 pub(super) struct Changes {
     changes: Vec<Change>,
     body: Option<Vec<u8>>,
     body_size: u64,
+    /// A recipient is taken out.
+    pub(super) deletes: bool,
 }
 
 impl Changes {
     pub(super) const fn new(body_size: u64) -> Self {
-        Self { changes: Vec::new(), body: None, body_size }
+        Self { changes: Vec::new(), body: None, body_size, deletes: false }
     }
 
     /// Takes one.
@@ -43,6 +47,7 @@ impl Changes {
                 }
             }
             change => {
+                self.deletes |= matches!(change, Change::DeleteRecipient(_));
                 self.changes.push(change);
                 if self.changes.len() > MOST {
                     return Err(self.body_size);

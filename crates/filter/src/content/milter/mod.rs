@@ -171,6 +171,7 @@ impl Chain {
             let name = &milter.config.name;
             let outcome = match &stage.message {
                 Standing::Asked | Standing::Accepted => {
+                    verdict.envelope.keeps |= changes.deletes && milter.config.discarded == Discarded::Junk;
                     let changed = changes.apply(draft, &mut verdict);
                     if changed { "changed" } else { "accepted" }
                 }
