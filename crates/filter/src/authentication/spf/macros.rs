@@ -4,6 +4,8 @@ use std::{fmt::Write as _, net::IpAddr};
 
 /// The longest name that DNS holds, in octets of text.
 const NAME_LENGTH: usize = 253;
+/// Macros in one text; more than a name has labels serve nobody.
+const MOST_MACROS: usize = 128;
 
 /// A text with macros.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +26,7 @@ struct Expand {
     /// So many parts from the right; all when zero.
     digits: usize,
     reversed: bool,
+    /// Each once.
     delimiters: Vec<char>,
 }
 
@@ -44,11 +47,13 @@ pub(crate) struct Values<'a> {
 }
 
 impl MacroString {
-    /// Parses the macro-string of a domain-spec or modifier. `c`, `r` and `t` are for explanations only (§7.2).
+    /// Parses the macro-string of a domain-spec or modifier. `c`, `r` and `t` are for explanations only (§7.2). One of more than
+    /// 128 macros is refused.
     pub(crate) fn parse(text: &str, explanation: bool) -> Option<Self> {
         let mut parts = Vec::new();
         let mut literal = String::new();
         let mut rest = text;
+        let mut macros = 0usize;
         while let Some(c) = rest.chars().next() {
             rest = &rest[c.len_utf8()..];
             if c != '%' {
@@ -69,6 +74,10 @@ impl MacroString {
                 '{' => {
                     let (inside, after) = rest.split_once('}')?;
                     rest = after;
+                    macros += 1;
+                    if macros > MOST_MACROS {
+                        return None;
+                    }
                     if !literal.is_empty() {
                         parts.push(Part::Literal(std::mem::take(&mut literal)));
                     }
@@ -101,31 +110,54 @@ impl MacroString {
         self.0.iter().any(|part| matches!(part, Part::Expand(Expand { letter: b'p', .. })))
     }
 
-    /// The text with its macros replaced.
-    pub(crate) fn expand(&self, values: &Values<'_>) -> String {
+    /// The text with its macros replaced; `None` if it has more than `most` octets.
+    pub(crate) fn expand(&self, values: &Values<'_>, most: usize) -> Option<String> {
         let mut out = String::new();
         for part in &self.0 {
-            match part {
-                Part::Literal(text) => out.push_str(text),
-                Part::Expand(expand) => expand.write(values, &mut out),
+            part.write(values, &mut out);
+            if out.len() > most {
+                return None;
             }
         }
-        out
+        Some(out)
     }
 
     /// The name to ask for: cut from the left at a dot until it fits (§7.3).
     pub(crate) fn expand_name(&self, values: &Values<'_>) -> String {
-        let mut name = self.expand(values);
+        // Only its end can stay, so it is made from there, no further than a name reaches with a dot on each side.
+        let mut pieces = Vec::new();
+        let mut length = 0;
+        for part in self.0.iter().rev() {
+            let mut piece = String::new();
+            part.write(values, &mut piece);
+            length += piece.len();
+            pieces.push(piece);
+            if length >= NAME_LENGTH + 2 {
+                break;
+            }
+        }
+        pieces.reverse();
+        let mut name = pieces.concat();
         if name.ends_with('.') {
             name.pop();
         }
-        while name.len() > NAME_LENGTH {
-            match name.split_once('.') {
-                Some((_, rest)) => name = rest.to_owned(),
-                None => return String::new(),
+        if name.len() > NAME_LENGTH {
+            let from = name.len() - NAME_LENGTH - 1;
+            match memchr::memchr(b'.', &name.as_bytes()[from..]) {
+                Some(dot) => drop(name.drain(..=from + dot)),
+                None => name.clear(),
             }
         }
         name
+    }
+}
+
+impl Part {
+    fn write(&self, values: &Values<'_>, out: &mut String) {
+        match self {
+            Self::Literal(text) => out.push_str(text),
+            Self::Expand(expand) => expand.write(values, out),
+        }
     }
 }
 
@@ -152,15 +184,21 @@ impl Expand {
             Some(rest) => (true, rest),
             None => (false, rest),
         };
-        if !rest.chars().all(|c| ".-+,/_=".contains(c)) {
-            return None;
+        let mut delimiters = Vec::new();
+        for c in rest.chars() {
+            if !".-+,/_=".contains(c) {
+                return None;
+            }
+            if !delimiters.contains(&c) {
+                delimiters.push(c);
+            }
         }
         Some(Self {
             letter: letter.to_ascii_lowercase(),
             escaped: letter.is_ascii_uppercase(),
             digits: number,
             reversed,
-            delimiters: rest.chars().collect(),
+            delimiters,
         })
     }
 
@@ -254,7 +292,7 @@ mod tests {
     }
 
     fn expand(text: &str) -> String {
-        MacroString::parse(text, false).unwrap().expand(&values())
+        MacroString::parse(text, false).unwrap().expand(&values(), 1000).unwrap()
     }
 
     /// RFC 7208 §7.4.
@@ -286,7 +324,7 @@ mod tests {
         }
         let six = Values { ip: "2001:db8::cb01".parse().unwrap(), ..values() };
         assert_eq!(
-            MacroString::parse("%{ir}.%{v}._spf.%{d2}", false).unwrap().expand(&six),
+            MacroString::parse("%{ir}.%{v}._spf.%{d2}", false).unwrap().expand_name(&six),
             "1.0.b.c.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6._spf.example.com"
         );
     }
@@ -306,7 +344,44 @@ mod tests {
         assert!(name.len() <= 253 && name.ends_with(".example.com") && name.starts_with("a123"));
     }
 
+    #[test]
+    fn a_text_of_thousands_of_labels_or_macros_costs_next_to_nothing() {
+        let begin = std::time::Instant::now();
+        let labels = MacroString::parse(&format!("{}example.com", "a.".repeat(500_000)), false).unwrap();
+        let name = labels.expand_name(&values());
+        assert!(name.len() >= 252 && name.ends_with(".a.example.com"));
+        let local = "a.".repeat(20_000);
+        let values = Values { sender: &format!("{local}@example.com"), ..values() };
+        let most = MacroString::parse(&"%{s}".repeat(MOST_MACROS), false).unwrap();
+        assert!(most.expand_name(&values).ends_with(".a.@example.com"));
+        assert_eq!(most.expand(&values, 400), None);
+        assert_eq!(MacroString::parse(&"%{s}".repeat(MOST_MACROS + 1), false), None);
+        let delimiters = MacroString::parse(&format!("%{{s1{}}}.test", ".-".repeat(5000)), false).unwrap();
+        assert_eq!(delimiters.expand_name(&values), "com.test");
+        assert!(begin.elapsed() < std::time::Duration::from_secs(3), "{:?}", begin.elapsed());
+    }
+
+    /// §7.3 word for word.
+    fn cut(text: &str) -> &str {
+        let mut name = text.strip_suffix('.').unwrap_or(text);
+        while name.len() > 253 {
+            name = name.split_once('.').map_or("", |(_, rest)| rest);
+        }
+        name
+    }
+
     proptest::proptest! {
+        #[test]
+        fn a_name_is_what_remains_of_the_whole_text(
+            sender in "[a-z.\u{f1}]{0,150}",
+            parts in proptest::collection::vec(proptest::sample::select(vec!["%{s}", ".", "a.b", "%{l1r}", "%{d}"]), 1..9),
+        ) {
+            let values = Values { sender: &sender, ..values() };
+            let text = MacroString::parse(&parts.concat(), false).unwrap();
+            let whole = text.expand(&values, usize::MAX).unwrap();
+            proptest::prop_assert_eq!(text.expand_name(&values), cut(&whole));
+        }
+
         #[test]
         fn any_text_is_parsed_or_refused_and_expands(text in "[%{}a-z0-9A-Z.+=_-]{0,40}") {
             if let Some(parsed) = MacroString::parse(&text, true) {

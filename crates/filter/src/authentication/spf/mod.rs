@@ -351,9 +351,8 @@ impl Run<'_> {
         let [text] = texts.as_slice() else { return None };
         let text = MacroString::parse(text, true)?;
         self.validate_for(&text, domain).await;
-        let text = text.expand(&self.values(domain));
-        let printable = text.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
-        (printable && text.len() <= MOST_EXPLANATION).then_some(text)
+        let text = text.expand(&self.values(domain), MOST_EXPLANATION)?;
+        text.bytes().all(|b| b.is_ascii_graphic() || b == b' ').then_some(text)
     }
 
     /// §7.3: `%{p}` costs a look-up, once; past the limit it is `unknown`.

@@ -39,6 +39,9 @@ pub(crate) struct Target {
     pub v6: u8,
 }
 
+/// Octets of a record. RFC 7208 §3.4 wants them to fit into 512 with all else in the answer.
+const MOST: usize = 16 * 1024;
+
 /// Whether a TXT record is an SPF record (§4.5): `v=spf1` and then a space or nothing.
 pub(crate) fn is_spf(text: &[u8]) -> bool {
     text.get(..6).is_some_and(|version| version.eq_ignore_ascii_case(b"v=spf1"))
@@ -46,8 +49,11 @@ pub(crate) fn is_spf(text: &[u8]) -> bool {
 }
 
 impl Record {
-    /// Parses a record for which [`is_spf`] holds; `None` is a syntax error.
+    /// Parses a record for which [`is_spf`] holds; `None` is a syntax error or a record of more than 16 KiB.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
+        if text.len() > MOST {
+            return None;
+        }
         let text = std::str::from_utf8(text.get(6..)?).ok()?;
         let mut record = Self { directives: Vec::new(), redirect: None, explanation: None };
         let mut over = false;
@@ -199,6 +205,12 @@ mod tests {
         for text in ["", "v=spf", "v=spf10", "v=spf2.0/pra", " v=spf1", "v=spf1\t"] {
             assert!(!is_spf(text.as_bytes()), "{text}");
         }
+    }
+
+    #[test]
+    fn a_record_that_is_too_long_is_an_error() {
+        let terms = |count| format!("v=spf1{}", " ip4:192.0.2.0/24".repeat(count));
+        assert!(parse(&terms(900)).is_some() && parse(&terms(1000)).is_none());
     }
 
     #[test]
