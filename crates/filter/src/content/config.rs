@@ -34,11 +34,12 @@ pub enum WhenAway {
 pub struct SpamdConfig {
     /// Where spamd listens, `127.0.0.1:783` or `unix:/run/spamd.sock`. Default none: SpamAssassin is not asked.
     pub address: Option<Endpoint>,
-    /// How long it may take for a message. Default 30s.
+    /// How long it may take for a message, once that has a place (`connections`). Default 30s.
     pub deadline: Span,
     /// Messages above this are not given to it; spam is small. Default 500kB.
     pub max_size: ByteSize,
-    /// Messages that it judges at once; more wait, within `deadline`. Default 8.
+    /// Messages that it judges at once. Those above wait, as long as `deadline`, and are then put off with 451, whatever `when_away`
+    /// says. Default 8.
     pub connections: usize,
     /// What becomes of a message that it did not judge. Default `mark`.
     pub when_away: WhenAway,
@@ -82,12 +83,13 @@ pub enum Infected {
 pub struct ClamdConfig {
     /// Where clamd listens, `unix:/run/clamav/clamd.ctl` or `127.0.0.1:3310`. Default none: ClamAV is not asked.
     pub address: Option<Endpoint>,
-    /// How long it may take for a message. Default 1m.
+    /// How long it may take for a message, once that has a place (`connections`). Default 1m.
     pub deadline: Span,
     /// Messages above this are not given to it, and `when_away` says what becomes of them. Not above clamd's `StreamMaxLength`.
     /// Default 25MB.
     pub max_size: ByteSize,
-    /// Messages that it reads at once; more wait, within `deadline`. Not above clamd's `MaxThreads`. Default 8.
+    /// Messages that it reads at once. Those above wait, as long as `deadline`, and are then put off with 451, whatever `when_away`
+    /// says. Not above clamd's `MaxThreads`. Default 8.
     pub connections: usize,
     /// What becomes of a message that it did not judge. Default `mark`.
     pub when_away: WhenAway,

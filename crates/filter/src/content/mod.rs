@@ -174,7 +174,8 @@ impl Session {
                 None => ChainVerdict::default(),
             }
         };
-        let (virus, spam, chain) = tokio::join!(scanners.virus(content), scanners.spam(content, user), chain);
+        let (virus, spam, chain) =
+            tokio::join!(scanners.virus(id, content), scanners.spam(id, content, user), chain);
         scanners.verdict(id, virus, spam, chain)
     }
 }
@@ -186,18 +187,20 @@ enum Judged<T> {
     Verdict(T),
     /// It failed.
     Away,
+    /// It judges as many messages as it may, and none of them was done in time.
+    Busy,
 }
 
 impl Scanners {
-    async fn virus(&self, content: &Content) -> Judged<Finding> {
+    async fn virus(&self, id: DeliveryId, content: &Content) -> Judged<Finding> {
         let Some(clamd) = &self.clamd else { return Judged::Unasked };
         let started = Instant::now();
         let judged = clamd.ask(content).await;
         let outcome = |finding: &Finding| if *finding == Finding::Clean { "clean" } else { "infected" };
-        self.judged("clamav", started.elapsed(), judged, outcome)
+        self.judged(id, "clamav", started.elapsed(), judged, outcome)
     }
 
-    async fn spam(&self, content: &Content, user: Option<&str>) -> Judged<Report> {
+    async fn spam(&self, id: DeliveryId, content: &Content, user: Option<&str>) -> Judged<Report> {
         let Some(spamd) = &self.spamd else { return Judged::Unasked };
         if content.len() > spamd.config.max_size.as_u64() {
             return Judged::Unasked;
@@ -205,11 +208,12 @@ impl Scanners {
         let started = Instant::now();
         let judged = spamd.ask(content, user.filter(|_| spamd.config.per_user)).await;
         let outcome = |report: &Report| if self.is_spam(report) { "spam" } else { "ham" };
-        self.judged("spamassassin", started.elapsed(), judged, outcome)
+        self.judged(id, "spamassassin", started.elapsed(), judged, outcome)
     }
 
     fn judged<T>(
         &self,
+        id: DeliveryId,
         filter: &'static str,
         took: Duration,
         judged: Result<T, ScanError>,
@@ -221,9 +225,10 @@ impl Scanners {
                 Judged::Verdict(verdict)
             }
             Err(error) => {
-                tracing::warn!(filter, %error, "a filter did not judge a message");
-                self.metrics.content(filter, "away", took);
-                Judged::Away
+                tracing::warn!(delivery = %id, filter, %error, "a filter did not judge a message");
+                let busy = matches!(error, ScanError::Busy);
+                self.metrics.content(filter, if busy { "busy" } else { "away" }, took);
+                if busy { Judged::Busy } else { Judged::Away }
             }
         }
     }
@@ -242,7 +247,8 @@ impl Scanners {
     ) -> Verdict {
         let mut verdict = Verdict { outcome: "clean", envelope: chain.envelope, ..Verdict::default() };
         let mut away: Vec<String> = Vec::new();
-        let mut deferred = false;
+        // Whoever holds all places of a filter must not be able to send past it, so this defers whatever `when_away` says.
+        let mut deferred = matches!(spam, Judged::Busy) || matches!(virus, Judged::Busy);
         let mut is_away = |filter: &str, when: Option<WhenAway>| {
             away.push(filter.to_owned());
             deferred |= when == Some(WhenAway::Defer);
@@ -265,7 +271,7 @@ impl Scanners {
                 tracing::info!(delivery = %id, score = report.score, spam = is_spam, "judged by SpamAssassin");
             }
             Judged::Away => is_away("spamassassin", self.spamd.as_ref().map(|spamd| spamd.config.when_away)),
-            Judged::Unasked => {}
+            Judged::Unasked | Judged::Busy => {}
         }
         let mut infected = None;
         match virus {
@@ -278,7 +284,7 @@ impl Scanners {
                 infected = Some(name);
             }
             Judged::Away => is_away("clamav", self.clamd.as_ref().map(|clamd| clamd.config.when_away)),
-            Judged::Unasked => {}
+            Judged::Unasked | Judged::Busy => {}
         }
         // What a milter's absence means for the reply is in its own verdict.
         chain.away.iter().for_each(|name| is_away(name, None));

@@ -12,7 +12,10 @@ use std::{
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
-use tokio::{io::AsyncWriteExt as _, sync::Semaphore};
+use tokio::{
+    io::AsyncWriteExt as _,
+    sync::{Semaphore, SemaphorePermit},
+};
 
 /// What one read takes at most.
 const READ: usize = 16 * 1024;
@@ -31,17 +34,28 @@ pub(super) enum ScanError {
     Clamd(#[from] ClamdError),
     #[error("no verdict in time")]
     Late,
+    #[error("it judges as many messages as it may")]
+    Busy,
     #[error("the connection was closed before the verdict")]
     Closed,
     #[error("the message is larger than it may be given")]
     TooLarge,
 }
 
+/// A place among the messages that are judged at once. It is waited for apart from the verdict: what waited long would otherwise be
+/// late with its verdict, and whoever holds all places could send past the filter.
+async fn place(places: &Semaphore, deadline: Duration) -> Result<SemaphorePermit<'_>, ScanError> {
+    match tokio::time::timeout(deadline, places.acquire()).await {
+        Ok(place) => place.map_err(|_| ScanError::Closed),
+        Err(_) => Err(ScanError::Busy),
+    }
+}
+
 /// SpamAssassin.
 pub(super) struct Spamd {
     pub config: SpamdConfig,
     address: Endpoint,
-    places: Semaphore,
+    pub places: Semaphore,
 }
 
 impl Spamd {
@@ -54,11 +68,11 @@ impl Spamd {
     /// Asks for a verdict.
     pub(super) async fn ask(&self, content: &Content, user: Option<&str>) -> Result<Report, ScanError> {
         let deadline = self.config.deadline.get();
+        let _place = place(&self.places, deadline).await?;
         tokio::time::timeout(deadline, self.exchange(content, user)).await.unwrap_or(Err(ScanError::Late))
     }
 
     async fn exchange(&self, content: &Content, user: Option<&str>) -> Result<Report, ScanError> {
-        let _place = self.places.acquire().await.map_err(|_| ScanError::Closed)?;
         let mut stream = self.address.connect(self.config.deadline.get()).await?;
         stream.write_all(&spamd::question(content.len(), user)).await?;
         let mut blocks = content.blocks();
@@ -81,7 +95,7 @@ impl Spamd {
 pub(super) struct Clamd {
     pub config: ClamdConfig,
     address: Endpoint,
-    places: Semaphore,
+    pub places: Semaphore,
     idle: Mutex<Vec<Idle>>,
 }
 
@@ -108,11 +122,11 @@ impl Clamd {
             return Err(ScanError::TooLarge);
         }
         let deadline = self.config.deadline.get();
+        let _place = place(&self.places, deadline).await?;
         tokio::time::timeout(deadline, self.exchange(content)).await.unwrap_or(Err(ScanError::Late))
     }
 
     async fn exchange(&self, content: &Content) -> Result<Finding, ScanError> {
-        let _place = self.places.acquire().await.map_err(|_| ScanError::Closed)?;
         if let Some(stream) = self.take_idle() {
             match self.scan(stream, content).await {
                 // Closed while it was idle: a fresh one knows better.

@@ -212,6 +212,45 @@ async fn no_more_messages_are_judged_at_once_than_the_operator_lets() {
     assert_eq!(MOST.load(Ordering::SeqCst), 2);
 }
 
+#[tokio::test]
+async fn a_full_filter_puts_messages_off_whatever_is_done_without_it() {
+    let mut config = with(Some(hanging().await), Some(hanging().await));
+    config.spamassassin.connections = 1;
+    config.clamav.connections = 1;
+    let metrics = Metrics::register(&mut Registry::default());
+    let scanners = Scanners::new(&config, "mx.test", &metrics).unwrap();
+    for held in ["spamassassin", "clamav"] {
+        let places = match held {
+            "clamav" => &scanners.clamd.as_ref().unwrap().places,
+            _ => &scanners.spamd.as_ref().unwrap().places,
+        };
+        let place = places.acquire().await.unwrap();
+        let full = judge_by(&scanners, TEXT).await;
+        assert_eq!((full.action, full.outcome), (Action::Refuse(UNJUDGED), "unjudged"), "{held}");
+        drop(place);
+        let late = judge_by(&scanners, TEXT).await;
+        assert_eq!(late.headers, "X-Chasqui-Unfiltered: spamassassin, clamav\r\n");
+    }
+}
+
+#[tokio::test]
+async fn the_time_that_a_message_waits_for_its_place_is_not_taken_from_its_verdict() {
+    let slow = daemon(|mut stream| async move {
+        let mut question = Vec::new();
+        stream.read_to_end(&mut question).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        let _ = stream.write_all(b"SPAMD/1.1 0 EX_OK\r\nSpam: False ; 1 / 5\r\n\r\nX").await;
+    })
+    .await;
+    let mut config = with(Some(slow), None);
+    config.spamassassin.connections = 1;
+    config.spamassassin.deadline = Span::secs(1);
+    let metrics = Metrics::register(&mut Registry::default());
+    let scanners = Scanners::new(&config, "mx.test", &metrics).unwrap();
+    let (first, second) = tokio::join!(judge_by(&scanners, TEXT), judge_by(&scanners, TEXT));
+    assert!(first.headers.contains("X-Spam-Flag: NO") && second.headers.contains("X-Spam-Flag: NO"));
+}
+
 #[test]
 fn long_lists_of_rules_are_folded() {
     let tests = (0..60).map(|n| format!("RULE_NUMBER_{n}")).collect();
