@@ -166,11 +166,17 @@ pub fn put(out: &mut Vec<u8>, command: u8, data: &[u8]) {
     out.extend_from_slice(data);
 }
 
-/// Appends a packet of texts, each with its NUL. A NUL within one ends it.
+/// Appends a packet of texts, each with its NUL. A NUL within one ends it. What is beyond [`CHUNK`] is cut from the texts, the last
+/// first, and never a NUL: a milter takes a text without one for an error of ours.
 pub fn put_texts<'a>(out: &mut Vec<u8>, command: u8, texts: impl IntoIterator<Item = &'a [u8]>) {
+    let texts: Vec<&[u8]> = texts.into_iter().collect();
+    let mut room = CHUNK.saturating_sub(texts.len());
     let mut data = Vec::new();
     for text in texts {
-        data.extend(text.iter().take_while(|&&b| b != 0));
+        let text = text.split(|&b| b == 0).next().unwrap_or_default();
+        let text = text.get(..text.len().min(room)).unwrap_or_default();
+        room -= text.len();
+        data.extend_from_slice(text);
         data.push(0);
     }
     put(out, command, &data);
@@ -306,6 +312,20 @@ mod tests {
         put_offer(&mut out);
         assert_eq!(out, b"\0\0\0\x0dO\0\0\0\x06\0\0\x01\xff\0\x1f\xf7\xff");
         assert_eq!(packet(b'B', &[0; CHUNK + 1]).len(), CHUNK + 5);
+    }
+
+    #[test]
+    fn texts_that_are_too_long_are_cut_and_keep_their_ends() {
+        for long in [CHUNK - 10, CHUNK - 3, CHUNK - 2, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK] {
+            let value = vec![b'v'; long];
+            let mut out = Vec::new();
+            put_texts(&mut out, b'L', [&b"X"[..], &value]);
+            let (name, value) = out[5..].split_at(2);
+            assert_eq!(name, b"X\0");
+            assert_eq!(value.len(), (CHUNK - 2).min(long + 1), "{long}");
+            assert_eq!(memchr::memchr(0, value), Some(value.len() - 1));
+            assert_eq!(out[..4], u32::try_from(out.len() - 4).unwrap().to_be_bytes());
+        }
     }
 
     #[test]

@@ -274,6 +274,20 @@ async fn what_it_discards_goes_to_junk_unless_the_operator_lets_it_be_dropped() 
 }
 
 #[tokio::test]
+async fn a_header_field_beyond_the_packets_of_the_protocol_does_not_get_past_a_milter() {
+    let mut milter = Scripted::start(0, vec![(b'E', vec![(b'r', Vec::new())])]).await;
+    let mut chain = chain(&milter, |_| {});
+    let content = Content::Memory(format!("X-Long: {}\r\n\r\nbody\r\n", "x".repeat(100_000)).into_bytes());
+    chain.mail(None, &greeting(), id(), &mail()).await.unwrap();
+    let mut draft = Draft::read(&content, 200_000).await.unwrap().unwrap();
+    let verdict = chain.content(id(), &mut draft, &content).await;
+    assert_eq!(verdict.refusal.unwrap().to_string(), "550 5.7.1 Refused by a filter");
+    let told = milter.commands();
+    let long = told.lines().find(|line| line.starts_with("LX-Long|")).unwrap();
+    assert!(long.len() == 65_536 && long.ends_with("x|"), "{}", long.len());
+}
+
+#[tokio::test]
 async fn one_that_accepts_early_is_asked_no_more() {
     let mut milter = Scripted::start(0, vec![(b'H', vec![(b'a', Vec::new())])]).await;
     let mut chain = chain(&milter, |_| {});
