@@ -193,11 +193,6 @@ impl State {
         Ok(())
     }
 
-    /// The index of the first recipient that took the place of an alias.
-    pub fn first_expanded(&self) -> usize {
-        self.parents.iter().position(Option::is_some).unwrap_or(self.parents.len())
-    }
-
     fn replay(&mut self, record: Record) {
         match record {
             Record::Sealed(_) => {}

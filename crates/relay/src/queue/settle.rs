@@ -1,7 +1,7 @@
 //! What becomes of a message's recipients after an attempt, after its time, or at an operator's word.
 
 use super::{
-    Queue, alarm,
+    Queue, Route, alarm,
     index::{Next, Started},
     open::{Open, State},
     pause,
@@ -9,12 +9,17 @@ use super::{
 };
 use crate::{
     fate::{DeliveredKind, Fate, Trouble, Whose},
+    message::Destination,
     notice::{self, Action, Kind, Told},
 };
 use chasqui_base::DeliveryId;
 use chasqui_courier::blocking;
 use chasqui_smtp::Reply;
-use std::{collections::HashMap, io, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    sync::Arc,
+};
 
 const EXPIRED: Reply = Reply::fixed(554, (5, 4, 7), "Tried for as long as the relay is told to");
 const LOOP: (u16, (u8, u16, u16)) = (554, (5, 4, 6));
@@ -35,7 +40,6 @@ impl Queue {
         let now = self.clock.now();
         self.judge(started, &fates, now);
         let expired = open.state().envelope.expires * 1000 <= now;
-        let rerouted = fates.is_empty();
         let troubled = fates
             .iter()
             .any(|(_, fate)| matches!(fate, Fate::Deferred(trouble) if trouble.whose == Whose::Destination));
@@ -56,8 +60,7 @@ impl Queue {
             let attempts = left.iter().filter_map(|number| state.pending.get(*number as usize)?.as_ref());
             (left.clone(), attempts.map(|pending| pending.attempts).max().unwrap_or(0))
         };
-        // Nobody goes there any more when routes were changed; then all are looked at, else those that took an alias's place.
-        self.add_destinations(started.message, open, rerouted, now);
+        self.add_destinations(started.message, open, now);
         let next = match left.iter().find(|number| **number > last) {
             None if left.is_empty() => Next::Done,
             Some(&further) if !troubled => Next::Continue(further),
@@ -276,17 +279,16 @@ impl Queue {
         }
     }
 
-    /// Those who took an alias's place may go elsewhere; with `all`, everybody may.
-    pub(super) fn add_destinations(&self, message: u32, open: &Open, all: bool, now: u64) {
+    /// Everybody who still waits has a leg after this: those who took an alias's place, and those whose route was changed, at whatever
+    /// moment of the attempt.
+    fn add_destinations(&self, message: u32, open: &Open, now: u64) {
         let Some(route) = self.route.get() else { return };
-        let state = open.state();
-        let first = if all { 0 } else { state.first_expanded() };
-        let new = state.envelope.recipients.iter().zip(&state.pending).skip(first);
-        let destinations: std::collections::HashSet<_> =
-            new.filter(|(_, pending)| pending.is_some()).map(|(to, _)| route(&to.address)).collect();
-        drop(state);
+        let mut wanted = open.state().destinations(route);
         let mut index = self.index();
-        for destination in destinations {
+        for leg in index.legs(message) {
+            wanted.remove(leg.destination);
+        }
+        for destination in wanted {
             index.add_leg(message, &destination, 0, now);
         }
     }
@@ -411,6 +413,13 @@ impl Queue {
 }
 
 impl State {
+    /// Where those go who still wait.
+    pub(super) fn destinations(&self, route: &Route) -> HashSet<Destination> {
+        let waiting =
+            self.envelope.recipients.iter().zip(&self.pending).filter(|(_, pending)| pending.is_some());
+        waiting.map(|(to, _)| route(&to.address)).collect()
+    }
+
     /// Recipients whose sender wants to hear that they are late.
     fn late(&self) -> impl Iterator<Item = Told> {
         let waiting = self.envelope.recipients.iter().zip(&self.pending).enumerate();

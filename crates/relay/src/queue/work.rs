@@ -201,6 +201,13 @@ impl Queue {
         let over = index.message(number).is_some() && index.legs(number).next().is_none();
         let idle = index.legs(number).all(|leg| leg.state != State::Running);
         let mut opened = self.opened();
+        let waiting = opened.by_number.get(&number).zip(self.route.get()).filter(|_| over);
+        // Another leg's attempt led somebody here after this one had looked who is left.
+        let wanted = waiting.map(|(open, route)| open.state().destinations(route)).unwrap_or_default();
+        for destination in &wanted {
+            index.add_leg(number, destination, 0, self.clock.now());
+        }
+        let over = over && wanted.is_empty();
         let doomed = idle && opened.doomed.contains(&number);
         if over || doomed {
             self.remembered().add(started.id);

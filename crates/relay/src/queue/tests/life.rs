@@ -163,3 +163,16 @@ async fn a_message_that_waits_follows_when_its_route_changes() {
     assert_eq!([times("x@b.test"), times("y@c.test"), times("z@d.test")], [2, 2, 1]);
     assert!(lock(&running.table.running).contains_key("smarthost.example"));
 }
+
+#[tokio::test]
+async fn a_message_whose_route_changes_during_its_attempt_stays_in_the_queue() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = start(open(dir.path()));
+    running.table.says("x@b.test", [deferred(Whose::Message)]);
+    lock(&running.table.slow).insert("b.test".into(), Duration::from_millis(200));
+    running.queue.enqueue(envelope(&["x@b.test"]), &text()).await.unwrap();
+    running.until("it is tried", |running| lock(&running.table.running).contains_key("b.test")).await;
+    *lock(&running.table.smarthost) = Some("smarthost.example".into());
+    running.until_empty().await;
+    assert_eq!((running.table.carried_to("x@b.test"), files(dir.path()).len()), (2, 0));
+}
