@@ -94,6 +94,20 @@ fn a_server_that_knows_only_helo_is_spoken_to_line_by_line() {
 }
 
 #[test]
+fn brackets_may_stand_in_quotes_and_nowhere_else() {
+    let mut talk = Talk::new(&["PIPELINING"]);
+    let path = "a@b.test".parse().unwrap();
+    for bad in ["a<b@d.test", "a>b@d.test", "\"a<b\"@d.test> SIZE=1", "\"a\r\nRSET\"@d.test", "\"a\"<@d.test"]
+    {
+        let opened = talk.client.open(&Envelope::new(&path, &[bad], 5), true);
+        assert!(matches!(opened, Err(ClientError::Address(_))), "{bad:?} {opened:?}");
+    }
+    assert_eq!(talk.said(), "");
+    talk.client.open(&Envelope::new(&path, &["\"a<b\"@d.test"], 5), true).unwrap();
+    assert_eq!(talk.said(), "MAIL FROM:<a@b.test>\r\nRCPT TO:<\"a<b\"@d.test>\r\nDATA\r\n");
+}
+
+#[test]
 fn commands_go_out_together_where_pipelining_is_offered() {
     let mut talk = Talk::new(&["PIPELINING"]);
     assert_eq!(talk.opens(true), ClientEvent::Send);

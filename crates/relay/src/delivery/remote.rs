@@ -8,7 +8,7 @@
 //! recipients that have no answer wait for the next attempt; the host may so get the message twice, never not at all (RFC 1047). Both copies
 //! have the same Message-ID and the same text.
 //!
-//! **A connection that was kept** and turns out dead before it was told the text leaves no doubt: a new one is made.
+//! **A connection that was kept** and turns out dead before it was told the text, or says 421, leaves no doubt: a new one is made.
 
 use super::{
     Delivery, Settings,
@@ -280,13 +280,21 @@ impl<'a> Attempt<'a> {
             self.settle(&silent, fate);
             return Err(Left::Next(of_destination(Some(remote.text()), trouble::UNCERTAIN)));
         }
-        if !first && matches!(broken, Broken::Closed | Broken::Lost(_)) && !silent.is_empty() {
+        // 421 on a connection that was used before mostly says that it idled, or took what it may, for too long.
+        if !first
+            && matches!(broken, Broken::Closed | Broken::Lost(_) | Broken::Refused(_))
+            && !silent.is_empty()
+        {
             return Err(Left::Stale);
         }
         if self.patience().is_over() {
             return Err(Left::Next(of_destination(Some(remote.text()), trouble::TOO_SLOW)));
         }
-        Err(Left::Next(self.of_broken(Some(remote.text()), broken)))
+        // A host that was ready, and then stumbled without a word, may have stumbled over this very message: one message does not
+        // close a destination that others take in turn. The host's own 421 does.
+        let own_word = matches!(broken, Broken::Refused(_));
+        let trouble = self.of_broken(Some(remote.text()), broken);
+        Err(Left::Next(if own_word { trouble } else { of_message(trouble.remote, trouble.reply) }))
     }
 
     fn settle(&mut self, recipients: &[u32], fate: Fate) {

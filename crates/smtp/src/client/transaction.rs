@@ -1,7 +1,11 @@
 //! One message: its commands, and the replies to them.
 
 use super::{ClientError, ClientEvent, ClientSession, Envelope, Framing, State, Text};
-use crate::{mailbox::MailboxError, reply::Reply, server::Protocol};
+use crate::{
+    mailbox::{Mailbox, MailboxError},
+    reply::Reply,
+    server::Protocol,
+};
 use std::io::Write as _;
 
 impl ClientSession {
@@ -56,9 +60,11 @@ impl ClientSession {
         {
             return Err(ClientError::TooBig(most));
         }
-        // What is written here may come from a file, and one CR LF in it would be a command of its own.
-        let clean =
-            |address: &str| !address.bytes().any(|b| b.is_ascii_control() || matches!(b, b'<' | b'>'));
+        // What is written here may come from a file, and one CR LF in it would be a command of its own. Brackets may stand in quotes.
+        let clean = |address: &str| {
+            !address.bytes().any(|b| b.is_ascii_control())
+                && (!address.contains(['<', '>']) || Mailbox::parse(address).is_ok())
+        };
         if !envelope.recipients.iter().all(|recipient| clean(recipient.as_ref())) {
             return Err(ClientError::Address(MailboxError));
         }

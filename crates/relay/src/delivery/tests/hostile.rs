@@ -132,6 +132,47 @@ async fn a_kept_connection_that_died_costs_nothing_but_a_new_one() {
 }
 
 #[tokio::test]
+async fn a_421_on_a_connection_that_was_used_before_costs_nothing_but_a_new_one() {
+    for offers in [&["PIPELINING", "CHUNKING"][..], &[]] {
+        // It says so when the second message of the first connection comes.
+        let mails = std::sync::atomic::AtomicUsize::new(0);
+        let host = Manner::with(move |line, _| {
+            let mail = line.starts_with("MAIL");
+            let before = mails.fetch_add(usize::from(mail), std::sync::atomic::Ordering::Relaxed);
+            if mail && before == 1 { Act::SayAndDrop("421 4.4.2 Idle for too long") } else { Act::Good }
+        })
+        .offering(offers)
+        .start()
+        .await;
+        let delivery = delivery(&config(host.port));
+        for _ in 0..2 {
+            assert!(is_delivered(&send(&delivery, &[HERE, ALSO]).await[0]));
+        }
+        assert_eq!((host.seen().connections, host.seen().taken.len()), (2, 2));
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_stumbles_over_one_message_is_not_closed_for_others() {
+    for (verb, act) in
+        [("MAIL", Act::Drop), ("RCPT", Act::SayAndDrop("nonsense")), ("RCPT", Act::Hang), ("DATA", Act::Drop)]
+    {
+        let host = Manner::saying(verb, act).offering(&["PIPELINING"]).start().await;
+        let fates = send(&delivery(&config(host.port)), &[HERE]).await;
+        assert!(matches!(&fates[0], Fate::Deferred(_)), "{verb} {fates:?}");
+        assert_eq!(trouble(&fates[0]).1, Whose::Message, "{verb}");
+    }
+}
+
+#[tokio::test]
+async fn an_address_with_brackets_in_quotes_is_delivered() {
+    let host = Manner::good().start().await;
+    let fates = send(&delivery(&config(host.port)), &["\"a<b\"@[127.0.0.1]"]).await;
+    assert!(is_delivered(&fates[0]), "{fates:?}");
+    assert!(host.seen().taken[0].recipients[0].starts_with("RCPT TO:<\"a<b\"@[127.0.0.1]>"));
+}
+
+#[tokio::test]
 async fn a_host_that_takes_one_transaction_a_connection_gets_all_the_same() {
     // It hangs up at the second MAIL of each connection.
     let told = std::sync::Mutex::new(std::collections::HashMap::<usize, usize>::new());
