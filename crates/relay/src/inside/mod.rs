@@ -20,8 +20,8 @@ use std::sync::Arc;
 /// Who may hand in mail.
 const ROLES: [Role; 5] = [Role::Mx, Role::Storage, Role::Webmail, Role::Relay, Role::Admin];
 
-/// Recipients of one message: what one relay holds goes to the next in one piece.
-const RECIPIENTS: u32 = 100_000;
+/// Recipients of one message. One relay hands another no more than some hundred in a transaction.
+const RECIPIENTS: u32 = 10_000;
 /// Octets by which a message may be longer, and its header too, than a user's: another relay has added its lines.
 const LONGER: u64 = 1 << 20;
 pub(crate) const HEADER_MORE: usize = 256 << 10;

@@ -63,3 +63,15 @@ async fn users_cannot_say_what_only_roles_may() {
         assert!(reply.starts_with("555"), "{parameter}: {reply}");
     }
 }
+
+#[tokio::test]
+async fn a_role_too_may_not_name_recipients_without_end() {
+    let site = Site::new(|_| {});
+    let mut mx = site.role(&site.role_tls("mx2", Role::Mx)).await;
+    assert!(mx.say("MAIL FROM:<ana@example.org>").await.starts_with("250"));
+    for number in 0..10_000 {
+        let reply = mx.say(&format!("RCPT TO:<a@d{number}.test>")).await;
+        assert!(reply.starts_with("250"), "{number}: {reply}");
+    }
+    assert!(mx.say("RCPT TO:<a@example.net>").await.starts_with("452 4.5.3"));
+}
