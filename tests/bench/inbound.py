@@ -9,9 +9,10 @@ import hashlib
 import pathlib
 import subprocess
 
-import ours
 from cpu import cpu_time
 from harness import ports, site
+from ours import wait_for
+from peers import DOMAIN
 
 SENDER = "example.org"
 LINE = b"The relay runner carried the message to the next post, and so on to Cusco.\r\n"
@@ -86,7 +87,7 @@ class Exchanger:
 
     def start(self):
         self.process = site.Process([site.binary(), "mx", "--config", str(self.config)], self.folder / "log")
-        site.wait_until(lambda: site.listens(self.metrics), f"{self.name} is not ready", 40)
+        wait_for(self.process, self.metrics)
 
     def stop(self):
         if self.process:
@@ -141,9 +142,9 @@ class Submission:
 
     def __init__(self, bench, relay):
         self.bench, self.relay = bench, relay
-        rows = "address,password,quota,node\n" + "".join(f"s{user}@{ours.DOMAIN},bench,,storage1\n" for user in range(self.USERS))
+        rows = "address,password,quota,node\n" + "".join(f"s{user}@{DOMAIN},bench,,storage1\n" for user in range(self.USERS))
         bench.ours.site.run("user", "import", "-", input=rows)
 
     def run(self, sessions):
         return self.bench.load("submit", "--to", f"127.0.0.1:{self.relay.submissions}", "--ca", self.bench.ours.site.ca, "--sessions", sessions,
-                               "--users", self.USERS, "--domain", ours.DOMAIN, "--recipient", "u1@d0.sink.test", "--connections", 8)
+                               "--users", self.USERS, "--domain", DOMAIN, "--recipient", "u1@d0.sink.test", "--connections", 8)

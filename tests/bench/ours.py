@@ -16,7 +16,7 @@ import re
 import subprocess
 
 from harness import ports
-from harness.site import Site, command, set_key
+from harness.site import Site, command, listens, set_key, wait_until
 
 from peers import DOMAIN, PASSWORD
 
@@ -76,6 +76,17 @@ class Ours:
     def commit(repository):
         done = subprocess.run(["git", "-C", str(repository), "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
         return done.stdout.strip() or "unknown"
+
+
+def wait_for(process, metrics):
+    """Waits until a role of ours serves its metrics page, which is the last thing it starts."""
+
+    def ready():
+        if not process.running():
+            raise RuntimeError(f"{process.arguments} ended:\n{process.log_text()[-4000:]}")
+        return listens(metrics)
+
+    wait_until(ready, f"{process.arguments} is not ready", 40)
 
 
 def import_users(folder, config, rows, file):

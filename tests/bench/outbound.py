@@ -10,6 +10,7 @@ import time
 
 import peers
 from harness import ports, site
+from ours import wait_for
 
 DOMAIN = "sink.test"
 MOST = 32
@@ -68,7 +69,7 @@ metrics = "127.0.0.1:{self.metrics}"
 [queue]
 path = "{folder}/queue"
 # As many as the generator wants to send.
-[submission.rates]
+[senders.rates]
 user = {{ messages_per_hour = 100000000, messages_per_day = 100000000, recipients_per_hour = 100000000, recipients_per_day = 100000000 }}
 [delivery_tls]
 state = "{folder}/tls"
@@ -80,7 +81,7 @@ dane = false
 
     def start(self):
         self.process = site.Process([site.binary(), "relay", "--config", str(self.config)], self.folder / "log")
-        site.wait_until(lambda: site.listens(self.metrics), "the relay is not ready", 40)
+        wait_for(self.process, self.metrics)
 
     def stop(self):
         if self.process:
