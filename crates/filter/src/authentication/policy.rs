@@ -5,7 +5,7 @@
 //! only where the operator says so, and never against a DMARC pass.
 
 use super::{
-    config::{AuthenticationConfig, Domains, Policy, WhenUnsure},
+    config::{AuthenticationConfig, Domains, Policy, WhenUnsure, canonical},
     dmarc::Disposition,
     verdict::{Action, DmarcResult, SpfResult, Verdict},
 };
@@ -36,7 +36,11 @@ impl Rules {
     /// How far failures go for a message to these domains: as far as the mildest of them. Without any, the default.
     fn bound<'a>(&self, recipients: impl Iterator<Item = &'a str>) -> Policy {
         recipients
-            .map(|domain| self.receiving.exact(domain).unwrap_or(self.default))
+            .map(|domain| {
+                // As the client spelt it.
+                let domain = canonical(domain).unwrap_or_else(|| domain.to_lowercase());
+                self.receiving.exact(&domain).unwrap_or(self.default)
+            })
             .min()
             .unwrap_or(self.default)
     }

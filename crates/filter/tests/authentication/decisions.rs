@@ -71,6 +71,7 @@ async fn each_receiving_domain_follows_as_far_as_its_policy_and_the_mildest_coun
             ("none.here.test", Policy::None),
             ("mark.here.test", Policy::Mark),
             ("junk.here.test", Policy::Quarantine),
+            ("\u{f1}and\u{fa}.test", Policy::Quarantine),
         ] {
             config.receiving.insert(domain.into(), policy);
         }
@@ -81,6 +82,9 @@ async fn each_receiving_domain_follows_as_far_as_its_policy_and_the_mildest_coun
         (&["mark.here.test"], "mark"),
         (&["junk.here.test"], "quarantine"),
         (&["other.here.test"], "reject"),
+        (&["JUNK.Here.test"], "quarantine"),
+        (&["\u{d1}and\u{fa}.test"], "quarantine"),
+        (&["xn--and-6ma2c.test"], "quarantine"),
         (&["other.here.test", "junk.here.test"], "quarantine"),
         (&["other.here.test", "junk.here.test", "none.here.test"], "accept"),
     ] {
