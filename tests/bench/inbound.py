@@ -75,6 +75,8 @@ class Exchanger:
             "listen": f'["127.0.0.1:{self.port}"]',
             "metrics": f'"127.0.0.1:{self.metrics}"',
             "spool.path": f'"{self.folder}/spool"',
+            # Loopback is exempt from checks otherwise.
+            "filter.connection.trusted_networks": "[]",
             "filter.connection.greylist.path": f'"{self.folder}/greylist.db"',
             "filter.authentication.enabled": "true" if checks else "false",
             "dns.servers": f'["127.0.0.1:{dns.port}"]',
