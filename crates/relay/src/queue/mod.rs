@@ -242,16 +242,26 @@ impl Queue {
         if !self.is_accepting() {
             return Err(EnqueueError::Draining);
         }
-        self.put(envelope, content).await
+        self.put(envelope, content, false).await
     }
 
-    /// The same for our own notices, which are not refused while the queue is drained.
-    async fn put(&self, envelope: Envelope, content: &Arc<Content>) -> Result<(), EnqueueError> {
+    /// The same for our own notices too, which are not refused while the queue is drained, nor when it is full: without them
+    /// nothing fails, and a queue that is full of what fails would stay so. They end at twice its limit.
+    async fn put(
+        &self,
+        envelope: Envelope,
+        content: &Arc<Content>,
+        is_notice: bool,
+    ) -> Result<(), EnqueueError> {
         let id = envelope.id;
         if self.index().find(id).is_some() || self.remembered().has(id) {
             return Ok(());
         }
-        self.room(content.len())?;
+        if is_notice {
+            self.places(2)?;
+        } else {
+            self.room(content.len())?;
+        }
         self.arriving().insert(id);
         let written = self.write(envelope, content).await;
         self.arriving().remove(&id);
@@ -354,12 +364,17 @@ impl Queue {
         );
     }
 
-    fn room(&self, size: u64) -> Result<(), EnqueueError> {
-        let settings = self.settings.load();
+    /// Whether there are fewer messages than so many times the limit.
+    fn places(&self, times: usize) -> Result<(), EnqueueError> {
+        let most = self.settings.load().queue.entries.saturating_mul(times);
         // Those on their way in are counted too, or many at once would pass the limit by their number.
-        if self.index().count() + self.arriving().len() >= settings.queue.entries {
-            return Err(EnqueueError::Full);
-        }
+        let count = self.index().count() + self.arriving().len();
+        if count >= most { Err(EnqueueError::Full) } else { Ok(()) }
+    }
+
+    fn room(&self, size: u64) -> Result<(), EnqueueError> {
+        self.places(1)?;
+        let settings = self.settings.load();
         let now = self.clock.now();
         if self.space.checked.load(Ordering::Relaxed) + SPACE_CHECK_MS <= now {
             self.space.free.store(self.folder.free_space()?, Ordering::Relaxed);

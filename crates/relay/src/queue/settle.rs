@@ -262,7 +262,10 @@ impl Queue {
             Ok((notice, content)) => {
                 let id = notice.id;
                 // It has the queue itself as its way in: boxed, or its future would hold itself.
-                Box::pin(self.put(notice, &Arc::new(content))).await.map(|()| id).map_err(io::Error::other)
+                Box::pin(self.put(notice, &Arc::new(content), true))
+                    .await
+                    .map(|()| id)
+                    .map_err(io::Error::other)
             }
             Err(error) => Err(error),
         };
@@ -322,28 +325,28 @@ impl Queue {
     }
 
     /// A message's time has come: its sender is told that it is late, or it has failed.
-    pub(super) async fn alarm(self: Arc<Self>, number: u32) {
+    pub(super) async fn alarm(self: Arc<Self>, number: u32, id: DeliveryId) {
         let now = self.clock.now();
-        let Some((id, expires)) = ({
+        let expires = {
             let mut index = self.index();
-            let message =
-                index.message(number).map(|message| (message.id, u64::from(message.expires) * 1000));
-            if let Some((_, expires)) = message {
-                if expires <= now && !index.take(number) {
-                    // Its job sees itself that it has expired; should it break off, we look again.
-                    index.set_alarm(number, now + 60_000);
-                    return;
-                }
-                // What an operator holds back does not fail.
-                if expires <= now && index.is_held(number) {
-                    index.set_alarm(number, now + 3_600_000);
-                    index.give_back(number, now);
-                    return;
-                }
+            if index.find(id) != Some(number) {
+                return;
             }
-            message
-        }) else {
-            return;
+            let Some(expires) = index.message(number).map(|message| u64::from(message.expires) * 1000) else {
+                return;
+            };
+            if expires <= now && !index.take(number) {
+                // Its job sees itself that it has expired; should it break off, we look again.
+                index.set_alarm(number, now + 60_000);
+                return;
+            }
+            // What an operator holds back does not fail.
+            if expires <= now && index.is_held(number) {
+                index.set_alarm(number, now + 3_600_000);
+                index.give_back(number, now);
+                return;
+            }
+            expires
         };
         if expires <= now {
             self.fail_all(number, id, &EXPIRED).await;
@@ -378,6 +381,7 @@ impl Queue {
             let mut index = self.index();
             index.set_alarm(number, now + 60_000);
             index.give_back(number, now + 60_000);
+            self.opened().forget(number);
         }
     }
 

@@ -20,6 +20,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
+use tokio::sync::{Semaphore, mpsc};
 
 /// Jobs that are started in one go, so that the lock is not held for long.
 const AT_ONCE: usize = 64;
@@ -29,9 +30,14 @@ const ROUND: Duration = Duration::from_secs(10);
 pub(super) const PIECE: u32 = 4096;
 /// How long a message is left alone whose file cannot be read now.
 const UNREADABLE_MS: u64 = 60_000;
+/// Alarms that are seen to at once: each may read a message's file and queue a notice.
+const ALARMS: usize = 64;
 
 /// What a recipient is said to have met when an attempt says nothing of it.
 const NOTHING_SAID: Reply = Reply::fixed(451, (4, 3, 0), "The attempt ended without a result");
+
+/// A message whose alarm went. By the time it is seen to, its number may be another's.
+type Due = (u32, DeliveryId);
 
 impl Queue {
     /// Takes up what is in the folder, and delivers until `run` ends.
@@ -43,8 +49,11 @@ impl Queue {
         }
         let loading = tokio::spawn(Arc::clone(&self).load());
         let counting = tokio::spawn(Arc::clone(&self).count());
+        // A message has one alarm, so no more wait there than there are messages.
+        let (alarms, due) = mpsc::unbounded_channel();
+        let alarming = tokio::spawn(Arc::clone(&self).see_to_alarms(due, run.clone()));
         loop {
-            let next = self.start_due(&carrier, &run);
+            let next = self.start_due(&carrier, &alarms, &run);
             tokio::select! {
                 () = run.stopped() => break,
                 () = self.wake.notified() => {}
@@ -53,16 +62,40 @@ impl Queue {
         }
         loading.abort();
         counting.abort();
+        alarming.abort();
+    }
+
+    /// Sees to alarms, so many at a time. Those that are left at the end come again after the next start.
+    async fn see_to_alarms(self: Arc<Self>, mut due: mpsc::UnboundedReceiver<Due>, run: Lifecycle) {
+        let places = Arc::new(Semaphore::new(ALARMS));
+        while let Some((number, id)) = due.recv().await {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            let alarm = Arc::clone(&self).alarm(number, id);
+            run.spawn(async move {
+                alarm.await;
+                drop(place);
+            });
+        }
     }
 
     /// Starts what is due, and says how long to wait before looking again.
-    fn start_due<C: Carrier>(self: &Arc<Self>, carrier: &Arc<C>, run: &Lifecycle) -> Duration {
+    fn start_due<C: Carrier>(
+        self: &Arc<Self>,
+        carrier: &Arc<C>,
+        alarms: &mpsc::UnboundedSender<Due>,
+        run: &Lifecycle,
+    ) -> Duration {
         loop {
             let now = self.clock.now();
             let jobs = if self.is_accepting() { self.settings.load().queue.jobs } else { 0 };
             let mut started = Vec::new();
             let mut index = self.index();
-            let alarms = index.advance(now);
+            for number in index.advance(now) {
+                if let Some(message) = index.message(number) {
+                    // Received until work ends.
+                    let _ = alarms.send((number, message.id));
+                }
+            }
             while started.len() < AT_ONCE
                 && let Some(job) = index.start(&**carrier, jobs)
             {
@@ -71,9 +104,6 @@ impl Queue {
             let next = index.next_time();
             drop(index);
             let more = started.len() == AT_ONCE;
-            for number in alarms {
-                run.spawn(Arc::clone(self).alarm(number));
-            }
             for job in started {
                 run.spawn(Arc::clone(self).job(Arc::clone(carrier), job));
             }
@@ -136,13 +166,16 @@ impl Queue {
 
     /// A message that nobody works on, as it is in memory or in its file.
     pub(super) async fn open_any(&self, number: u32, id: DeliveryId) -> Option<Arc<Open>> {
-        let open = self.opened().by_number.get(&number).cloned();
+        let (open, verify) = {
+            let index = self.index();
+            if index.find(id) != Some(number) {
+                return None;
+            }
+            (self.opened().by_number.get(&number).cloned(), index.is_unverified(number))
+        };
         match open {
             Some(open) => Some(open),
-            None => {
-                let verify = self.index().is_unverified(number);
-                self.read_message(number, id, verify).await
-            }
+            None => self.read_message(number, id, verify).await,
         }
     }
 
@@ -171,17 +204,24 @@ impl Queue {
             }
             Ok::<_, ReadError>(Open::stored(&folder.message(id), stored))
         });
-        match read.await {
+        let read = read.await;
+        let mut index = self.index();
+        if index.find(id) != Some(number) {
+            // It has ended meanwhile, and its number may be another's.
+            return None;
+        }
+        match read {
             Ok(Ok(open)) => {
                 if verify {
-                    self.index().set_verified(number);
+                    index.set_verified(number);
                 }
                 // Another leg of it may have been faster: what it knows is what counts.
                 return Some(self.opened().share(number, open));
             }
             Ok(Err(error)) if error.is_damage() => {
-                self.set_aside(id, &error);
                 self.opened().doomed.insert(number);
+                drop(index);
+                self.set_aside(id, &error);
             }
             Ok(Err(ReadError::Io(error))) if error.kind() == io::ErrorKind::NotFound => {
                 tracing::error!(delivery = %id, "a message's file is gone; somebody else has removed it");

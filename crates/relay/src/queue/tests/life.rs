@@ -176,3 +176,24 @@ async fn a_message_whose_route_changes_during_its_attempt_stays_in_the_queue() {
     running.until_empty().await;
     assert_eq!((running.table.carried_to("x@b.test"), files(dir.path()).len()), (2, 0));
 }
+
+#[tokio::test]
+async fn nothing_of_a_message_that_has_ended_hangs_on_its_number() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = start(open(dir.path()));
+    let queue = &running.queue;
+    let later = Envelope { not_before: Some(now() + 3600), ..envelope(&["x@b.test"]) };
+    let id = later.id;
+    queue.enqueue(later, &text()).await.unwrap();
+    let number = queue.index().find(id).unwrap();
+    let (ended, gone) = (envelope(&["y@b.test"]), envelope(&["z@b.test"]).id);
+    queue.folder.write(&ended, &text()).unwrap();
+    for former in [ended.id, gone] {
+        assert!(queue.open_any(number, former).await.is_none());
+        Arc::clone(queue).alarm(number, former).await;
+        let opened = queue.opened();
+        assert!(opened.by_number.is_empty() && opened.doomed.is_empty(), "{former}");
+    }
+    let found = queue.open_any(number, id).await.unwrap();
+    assert_eq!(found.state().envelope.id, id);
+}

@@ -169,3 +169,41 @@ async fn addresses_in_utf_8_are_told_as_they_are_or_escaped() {
     let notice = running.table.text_to("ana@example.org");
     assert!(notice.contains("utf-8; \\x{F1}and\\x{FA}@b.test") && notice.is_ascii(), "{notice}");
 }
+
+#[tokio::test]
+async fn a_queue_that_is_full_of_what_fails_empties() {
+    let dir = tempfile::tempdir().unwrap();
+    let (config, notice) = settings(dir.path());
+    let config = config::Queue { entries: 3, ..config };
+    let queue = Queue::open(&config, &notice, "relay.example", &mut Registry::default()).unwrap();
+    for _ in 0..3 {
+        queue.enqueue(envelope(&["b@b.test"]), &text()).await.unwrap();
+    }
+    let running = start(queue);
+    running.table.says("b@b.test", [failed(), failed(), failed()]);
+    running.until_empty().await;
+    let times = |address: &str| running.table.carried_to(address);
+    assert_eq!((times("b@b.test"), times("ana@example.org")), (3, 3));
+}
+
+#[tokio::test]
+async fn many_that_are_late_together_are_told_of_a_few_at_a_time() {
+    const MANY: usize = 500;
+    let dir = tempfile::tempdir().unwrap();
+    let (config, notice) = settings(dir.path());
+    let (config, notice) =
+        (config::Queue { jobs: 0, ..config }, config::Notice { delay_after: Span::secs(0), ..notice });
+    let queue = Queue::open(&config, &notice, "relay.example", &mut Registry::default()).unwrap();
+    for _ in 0..MANY {
+        queue.folder.write(&envelope(&["b@b.test"]), &text()).unwrap();
+    }
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let most = std::sync::atomic::AtomicUsize::new(0);
+    let running = start(queue);
+    let told = |running: &Running| {
+        most.fetch_max(tasks(), Ordering::Relaxed);
+        running.queue.len() == 2 * MANY
+    };
+    running.until("all notices", told).await;
+    assert!(most.load(Ordering::Relaxed) < 100, "{most:?}");
+}
