@@ -154,6 +154,9 @@ impl Queue {
             }
             Change::Retry => {
                 let mut index = self.index();
+                if index.find(id) != Some(number) {
+                    return Err("it has just been delivered");
+                }
                 if index.is_held(number) {
                     return Err("it is held: release it");
                 }
@@ -164,8 +167,15 @@ impl Queue {
                 index.hurry(number, now);
             }
             Change::Fail => {
-                if !self.index().take(number) {
-                    return Err("it is being delivered at this moment: try again, or hold it first");
+                {
+                    // In one breath, or the number could be another's.
+                    let mut index = self.index();
+                    if index.find(id) != Some(number) {
+                        return Err("it has just been delivered");
+                    }
+                    if !index.take(number) {
+                        return Err("it is being delivered at this moment: try again, or hold it first");
+                    }
                 }
                 self.fail_all(number, id, &WITHDRAWN).await;
             }
@@ -239,7 +249,9 @@ impl Queue {
 
     /// A message to be looked at, without making others share what was read.
     async fn peek(&self, number: u32, id: DeliveryId) -> Option<Arc<Open>> {
-        if let Some(open) = self.opened().by_number.get(&number) {
+        if let Some(open) = self.opened().by_number.get(&number)
+            && open.state().envelope.id == id
+        {
             return Some(Arc::clone(open));
         }
         let folder = Arc::clone(&self.folder);
