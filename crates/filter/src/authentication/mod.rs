@@ -229,20 +229,13 @@ impl Authenticator {
             .map(dkim::signature::Signature::key_name)
             .chain(found_chain.into_iter().flat_map(arc::Chain::key_names))
             .collect();
-        let policies = async {
-            let mut policies = Vec::new();
-            for author in authors.iter().flatten() {
-                policies.push(dmarc::discover(resolver, author.clone()).await);
-            }
-            policies
-        };
         let deadline = limits.deadline.get();
         let (hashes, keys, policies) = tokio::join!(
             content::hash_body(content, body, hasher),
             Keys::fetch(resolver, key_names, deadline),
-            tokio::time::timeout(deadline, policies),
+            dmarc::discover(resolver, authors.as_deref().unwrap_or_default(), deadline),
         );
-        let (hashes, policies) = (hashes?, policies.ok());
+        let hashes = hashes?;
 
         let shared = Arc::clone(&header);
         let compute = move || {
@@ -263,13 +256,9 @@ impl Authenticator {
         let chain;
         (verdict.dkim, verdict.arc, chain) = if inline { compute()? } else { blocking(compute).await? };
 
-        verdict.dmarc = match (&authors, policies) {
-            (Err(reason), _) => dmarc::unchecked(DmarcResult::PermError, Some(*reason)),
-            (Ok(_), Some(policies)) => dmarc::verdict(&policies, &verdict.spf, &verdict.dkim, draw(&header)),
-            (Ok(authors), None) => DmarcVerdict {
-                author: authors.first().cloned().unwrap_or_default(),
-                ..dmarc::unchecked(DmarcResult::TempError, Some("DNS timed out"))
-            },
+        verdict.dmarc = match &authors {
+            Err(reason) => dmarc::unchecked(DmarcResult::PermError, Some(*reason)),
+            Ok(_) => dmarc::verdict(&policies, &verdict.spf, &verdict.dkim, draw(&header)),
         };
         if let Ok(Some(chain)) = &chain
             && !verdict.dmarc.author.is_empty()

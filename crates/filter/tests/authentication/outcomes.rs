@@ -10,7 +10,12 @@ use chasqui_dns::{
 use chasqui_filter::authentication::{
     Action, AuthenticationConfig, Authenticator, DkimResult, DmarcResult, SpfResult, WhenUnsure,
 };
-use std::time::{Duration, Instant};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::net::UdpSocket;
 
 macro_rules! server {
     () => {
@@ -142,6 +147,49 @@ async fn a_server_that_never_answers_is_a_temporary_error_in_time() {
     assert_eq!((found.dkim[0].result, found.dkim[0].reason), (DkimResult::TempError, Some("DNS timed out")));
     assert_eq!(found.dmarc.result, DmarcResult::TempError);
     assert!(matches!(found.action, Action::Defer(_)));
+}
+
+/// A name server that never answers for names with this label, and else says what another says.
+async fn deaf_to(label: &'static str, server: SocketAddr) -> SocketAddr {
+    let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+    let address = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut packet = [0; 4096];
+        loop {
+            let (length, client) = socket.recv_from(&mut packet).await.unwrap();
+            let question = packet[..length].to_vec();
+            if String::from_utf8_lossy(&question).to_ascii_lowercase().contains(label) {
+                continue;
+            }
+            let socket = Arc::clone(&socket);
+            tokio::spawn(async move {
+                let onward = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+                onward.send_to(&question, server).await.unwrap();
+                let mut answer = [0; 4096];
+                let length = onward.recv(&mut answer).await.unwrap();
+                socket.send_to(&answer[..length], client).await.unwrap();
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn an_author_whose_servers_are_slow_does_not_hide_what_another_asks_for() {
+    let server = server!();
+    let servers = vec![deaf_to("slow", server.address()).await];
+    let dns = chasqui_dns::Config { servers, dnssec: false, trust_anchor: None, ..server.config() };
+    let mut config = AuthenticationConfig::default();
+    config.limits.deadline = chasqui_base::Span::secs(2);
+    let checks = Authenticator::new(&config, Resolver::new(&dns).unwrap(), "mx.here.test").unwrap();
+    for authors in ["a@slow.test, b@sender.test", "b@sender.test, a@slow.test"] {
+        let text = message("a@x.test").replace("Ana <a@x.test>", authors);
+        let found = Mail { ip: STRANGER, path: "", text }.verdict(&checks).await;
+        assert_eq!((found.dmarc.author.as_str(), found.dmarc.result), ("sender.test", DmarcResult::Fail));
+        assert!(matches!(found.action, Action::Reject(_)), "{:?}", found.action);
+    }
+    let found = forged("a@slow.test").verdict(&checks).await;
+    assert_eq!((found.dmarc.author.as_str(), found.dmarc.result), ("slow.test", DmarcResult::TempError));
 }
 
 #[tokio::test]

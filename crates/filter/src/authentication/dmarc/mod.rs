@@ -17,7 +17,8 @@ use super::{
     verdict::{DkimResult, DkimVerdict, DmarcResult, DmarcVerdict, SpfResult, SpfVerdict},
 };
 use chasqui_dns::Resolver;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+use tokio::task::JoinSet;
 
 /// The policy that counts for one author.
 pub(crate) struct Policy {
@@ -37,10 +38,26 @@ pub(crate) fn organizational(domain: &str) -> &str {
     psl::domain_str(domain).unwrap_or(domain)
 }
 
-/// Policy discovery (§6.6.3).
-pub(crate) async fn discover(resolver: &Resolver, author: String) -> Policy {
-    let found = find(resolver, &author).await;
-    Policy { author, found }
+/// Policy discovery (§6.6.3) for all authors at once. What is open after `deadline` is a temporary failure for its author alone:
+/// one whose servers are slow does not hide what another asks for.
+pub(crate) async fn discover(resolver: &Resolver, authors: &[String], deadline: Duration) -> Vec<Policy> {
+    let open = |author: &String| Policy { author: author.clone(), found: Err("DNS timed out") };
+    let mut policies: Vec<Policy> = authors.iter().map(open).collect();
+    // Dropped with the caller, it ends what is under way.
+    let mut questions = JoinSet::new();
+    for (index, author) in authors.iter().cloned().enumerate() {
+        let resolver = resolver.clone();
+        questions.spawn(async move { (index, find(&resolver, &author).await) });
+    }
+    let end = tokio::time::Instant::now() + deadline;
+    while let Ok(Some(answer)) = tokio::time::timeout_at(end, questions.join_next()).await {
+        if let Ok((index, found)) = answer
+            && let Some(policy) = policies.get_mut(index)
+        {
+            policy.found = found;
+        }
+    }
+    policies
 }
 
 async fn find(resolver: &Resolver, author: &str) -> Result<Option<Published>, &'static str> {
