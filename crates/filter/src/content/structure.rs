@@ -4,6 +4,9 @@
 //! No MIME parser is needed for the bound: a level is only as deep as there are boundary lines that open it. So what is counted is
 //! boundaries that were declared and not closed yet, and `message/rfc822` parts, in one pass over lines that begin with `--` or
 //! declare a type.
+//!
+//! Readers differ in what they take for the boundary where it is written in an odd way. Such a multipart counts as a level without a
+//! name: it is open until a part around it ends, and meanwhile every line that begins with `--` may begin a part.
 
 /// Octets of a boundary (RFC 2046 §5.1.1 allows 70).
 const BOUNDARY: usize = 256;
@@ -12,8 +15,8 @@ const BOUNDARY: usize = 256;
 #[derive(Debug)]
 pub struct Nesting {
     most: usize,
-    /// Boundaries that are open, the innermost last, each with the level that it opens.
-    open: Vec<(Vec<u8>, usize)>,
+    /// Multiparts that are open, the innermost last: the boundary, `None` where readers may differ, and the level.
+    open: Vec<(Option<Vec<u8>>, usize)>,
     deepest: usize,
     /// Within a header: of the message, or of a part.
     in_header: bool,
@@ -113,16 +116,25 @@ impl Nesting {
     /// A line that may be a boundary: true when it is one.
     fn boundary(&mut self, line: &[u8]) -> bool {
         let name = line.get(2..).unwrap_or_default().trim_ascii_end();
-        let found = self.open.iter().rposition(|(open, _)| {
-            name == open.as_slice() || name.strip_suffix(b"--").is_some_and(|name| name == open.as_slice())
-        });
-        let Some(found) = found else { return false };
+        let inner = name.strip_suffix(b"--");
+        let found = self
+            .open
+            .iter()
+            .rposition(|(open, _)| open.as_deref().is_some_and(|open| name == open || inner == Some(open)));
+        let Some(found) = found else {
+            if !self.in_header && self.open.iter().any(|(open, _)| open.is_none()) {
+                // Maybe one of a multipart without a name. Within a header it is no reason to forget what that has said.
+                self.in_header = true;
+                return true;
+            }
+            return false;
+        };
         // Those within are over, closed or not.
         self.open.truncate(found + 1);
         self.enclosed = 0;
         self.field.clear();
         self.encloses = false;
-        let closes = self.open.last().is_some_and(|(open, _)| name.len() > open.len());
+        let closes = self.open.last().is_some_and(|(open, _)| open.as_deref() != Some(name));
         if closes {
             self.open.pop();
         }
@@ -133,19 +145,21 @@ impl Nesting {
     /// A `Content-Type` is complete.
     fn field_end(&mut self) {
         let field = std::mem::take(&mut self.field);
-        let lower = field.to_ascii_lowercase();
-        let Some(kind) = memchr::memchr(b':', &lower).and_then(|at| lower.get(at + 1..)) else { return };
-        let kind = kind.trim_ascii();
-        if kind.starts_with(b"message/rfc822") || kind.starts_with(b"message/global") {
-            self.enclosed += 1;
-            self.encloses = true;
-            self.deepest = self.deepest.max(self.level());
-        } else if kind.starts_with(b"multipart/")
-            && let Some(boundary) = parameter(&field, &lower, b"boundary")
-        {
-            let level = self.level() + 1;
-            self.open.push((boundary, level));
-            self.deepest = self.deepest.max(level);
+        let Some(value) = memchr::memchr(b':', &field).and_then(|at| field.get(at + 1..)) else { return };
+        let cut = field.len() >= LINE;
+        match Kind::of(value, cut) {
+            Kind::Message => {
+                self.enclosed += 1;
+                self.encloses = true;
+                self.deepest = self.deepest.max(self.level());
+            }
+            Kind::Multipart => {
+                let level = self.level() + 1;
+                self.open.push((if cut { None } else { boundary(value) }, level));
+                self.enclosed = 0;
+                self.deepest = self.deepest.max(level);
+            }
+            Kind::Other => {}
         }
     }
 
@@ -154,21 +168,107 @@ impl Nesting {
     }
 }
 
-/// The value of a parameter in a field, quoted or not.
-fn parameter(field: &[u8], lower: &[u8], name: &[u8]) -> Option<Vec<u8>> {
-    let mut from = 0;
-    loop {
-        let at = from + memchr::memmem::find(lower.get(from..)?, name)?;
-        let rest = field.get(at + name.len()..)?.trim_ascii_start();
-        from = at + name.len();
-        let Some(value) = rest.strip_prefix(b"=") else { continue };
-        let value = value.trim_ascii_start();
-        let value = match value.strip_prefix(b"\"") {
-            Some(quoted) => quoted.get(..memchr::memchr(b'"', quoted)?)?,
-            None => value.split(|&b| b == b';' || b.is_ascii_whitespace()).next()?,
-        };
-        return (1..=BOUNDARY).contains(&value.len()).then(|| value.trim_ascii_end().to_vec());
+/// What a `Content-Type` declares.
+enum Kind {
+    Multipart,
+    Message,
+    Other,
+}
+
+impl Kind {
+    /// Of a field's value. When in doubt it is a multipart.
+    fn of(value: &[u8], cut: bool) -> Self {
+        let (mut kind, mut clear) = without_comments(value);
+        kind.make_ascii_lowercase();
+        match memchr::memchr(b';', &kind) {
+            Some(end) if clear => kind.truncate(end),
+            found => clear &= found.is_some() || !cut,
+        }
+        let has = |word: &[u8]| memchr::memmem::find(&kind, word).is_some();
+        if !clear && cut || has(b"multipart") {
+            Self::Multipart
+        } else if has(b"message") && (has(b"rfc822") || has(b"global")) {
+            Self::Message
+        } else {
+            Self::Other
+        }
     }
+}
+
+/// A value without its comments (RFC 5322 §3.2.2); as it is, and false, when they are not closed.
+fn without_comments(value: &[u8]) -> (Vec<u8>, bool) {
+    let mut out = Vec::with_capacity(value.len());
+    let mut depth = 0_usize;
+    let mut quoted = false;
+    let mut octets = value.iter();
+    while let Some(&octet) = octets.next() {
+        match octet {
+            b'\\' if depth > 0 || quoted => {
+                let escaped = octets.next();
+                if depth == 0 {
+                    out.push(octet);
+                    out.extend(escaped);
+                }
+                continue;
+            }
+            b'"' if depth == 0 => quoted = !quoted,
+            b'(' if !quoted => depth += 1,
+            b')' if depth > 0 => {
+                depth -= 1;
+                continue;
+            }
+            _ => {}
+        }
+        if depth == 0 {
+            out.push(octet);
+        }
+    }
+    if depth == 0 { (out, true) } else { (value.to_vec(), false) }
+}
+
+/// The boundary in the value of a multipart's `Content-Type`, where it is written so that all readers read the same.
+fn boundary(value: &[u8]) -> Option<Vec<u8>> {
+    const NAME: &[u8] = b"boundary";
+    let mut found = None;
+    let mut quoted = false;
+    let mut parameters = value
+        .split(|&b| {
+            quoted ^= b == b'"';
+            b == b';' && !quoted
+        })
+        .skip(1);
+    let plain = |parameter: &[u8]| {
+        let mut quoted = false;
+        parameter.iter().all(|&b| {
+            quoted ^= b == b'"';
+            b != b'\\' && (quoted || b != b'(' && b != b')')
+        }) && !quoted
+    };
+    parameters.try_for_each(|parameter| {
+        let lower = parameter.to_ascii_lowercase();
+        let (name, given) = match memchr::memchr(b'=', parameter) {
+            Some(at) => (lower.get(..at)?, parameter.get(at + 1..)?.trim_ascii()),
+            None => (&lower[..], &b""[..]),
+        };
+        if !plain(parameter) {
+            return None;
+        }
+        if name.trim_ascii() != NAME {
+            // `boundary*0`, or one behind a semicolon that was left out.
+            return memchr::memmem::find(&lower, NAME).is_none().then_some(());
+        }
+        let bare = match given.strip_prefix(b"\"") {
+            Some(rest) => rest.strip_suffix(b"\"")?.trim_ascii_end(),
+            None => given,
+        };
+        let odd = |b: &u8| *b == b'"' || bare.len() == given.len() && b.is_ascii_whitespace();
+        let fits = (1..=BOUNDARY).contains(&bare.len());
+        if !fits || bare.iter().any(odd) || bare.starts_with(b" ") || found.replace(bare.to_vec()).is_some() {
+            return None;
+        }
+        Some(())
+    })?;
+    found
 }
 
 #[cfg(test)]
@@ -214,6 +314,70 @@ mod tests {
     }
 
     #[test]
+    fn levels_whose_boundary_is_written_in_an_odd_way_are_counted() {
+        let long = format!("; boundary={}", "x".repeat(300));
+        let far = format!("; x={}; boundary=B", "x".repeat(2 * LINE));
+        let types = [
+            "multipart/mixed; boundary=\"a\\\"B\"",
+            "multipart/mixed; boundary*0=a; boundary*1=B",
+            "multipart/mixed; boundary*=us-ascii''B",
+            "multipart/mixed; boundary=x; boundary=B",
+            "multipart/mixed; x=\";\" boundary=x; boundary=B",
+            "multipart/mixed; boundary=a(x)B",
+            "multipart/mixed; boundary=a B",
+            "multipart/mixed; boundary=\" B\"",
+            "multipart/mixed; boundary=",
+            "multipart/mixed boundary=B",
+            "multipart/mixed",
+            "(a \\) comment (;)) multipart/mixed; boundary=B",
+            "multipart (x) / mixed; boundary=B",
+            "( multipart/mixed; boundary=B",
+            &("multipart/mixed".to_owned() + &long),
+            &("multipart/mixed".to_owned() + &far),
+            &format!("({}) multipart/mixed; boundary=B", "x".repeat(LINE)),
+        ];
+        for kind in types {
+            let part = |n: usize| {
+                let kind = kind.replace('B', &format!("b{n}"));
+                format!("Content-Type: {kind}\r\n\r\n--any{n}\r\n--b{n}\r\n")
+            };
+            let text = (0..30).map(part).collect::<String>() + "\r\ntext\r\n";
+            assert_eq!(depth(&text), 30, "{}", &kind[..kind.len().min(80)]);
+        }
+        let message = "Content-Type: (x) message / rfc822\r\n\r\n";
+        assert_eq!(depth(&(message.repeat(7) + "Subject: x\r\n\r\n")), 7);
+        let within = "Content-Type: multipart/mixed\r\n\r\n--b\r\n".to_owned()
+            + &"Content-Type: message/rfc822\r\n\r\n--odd\r\n".repeat(7);
+        assert_eq!(depth(&within), 8);
+    }
+
+    #[test]
+    fn what_is_written_as_usual_counts_no_more_than_it_has() {
+        for kind in [
+            "multipart/mixed; boundary=\"=_(a, b):/?\"",
+            "Multipart/Related; type=\"text/html\"; Boundary = a--=_b ; charset=x",
+            "multipart/report; report-type=delivery-status;\r\n boundary=\"a b\"",
+        ] {
+            let value = kind.replace("\r\n", "");
+            let boundary = String::from_utf8(boundary(value.as_bytes()).unwrap()).unwrap();
+            let text = format!("Content-Type: {kind}\r\n\r\n")
+                + &format!("--{boundary}\r\n\r\n--x\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n")
+                    .repeat(5)
+                + &format!("--{boundary}--\r\n");
+            assert_eq!(depth(&text), 1);
+        }
+        // One without a name is over with the part that it is in.
+        let siblings = "Content-Type: multipart/mixed; boundary=a\r\n\r\n".to_owned()
+            + &"--a\r\nContent-Type: multipart/mixed; boundary*0=b\r\n\r\n--b\r\n\r\nx\r\n".repeat(50);
+        assert_eq!(depth(&siblings), 2);
+        let named = "Content-Type: multipart/mixed; boundary*0=b\r\n\r\n".to_owned()
+            + &"--b\r\nContent-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\n\r\nx\r\n--a--\r\n".repeat(50);
+        assert_eq!(depth(&named), 2);
+        let long = format!("Content-Type: application/pdf; name=\"{}\"\r\n\r\n--x\r\n", "x".repeat(9000));
+        assert_eq!(depth(&long), 0);
+    }
+
+    #[test]
     fn reading_ends_once_there_are_too_many() {
         let mut nesting = Nesting::new(20);
         assert!(nesting.read(nested(20).as_bytes()));
@@ -225,7 +389,7 @@ mod tests {
         #[test]
         fn any_text_is_read_in_bounded_memory(parts in proptest::collection::vec(
             proptest::sample::select(vec![
-                "Content-Type:", " multipart/mixed;", "boundary=", "a", "\"", "\r\n", "\n", "--a", "--", " message/rfc822", "x",
+                "Content-Type:", " multipart/mixed;", "boundary=", "a", "\"", "\r\n", "\n", "--a", "--", " message/rfc822", "x", "(", ")", "\\", ";", "*0",
             ]), 0..200,
         )) {
             let mut nesting = Nesting::new(5);
