@@ -2,15 +2,18 @@
 //!
 //! That it drains, and to whom, stands in a file of the queue's folder: a restart goes on with it. Attempts that are under way end first;
 //! no others begin. A message goes over the peer's inside port with its id, its age and what its sender wants to hear, and is removed here only
-//! after the peer's 250; a peer that has it already, since that 250 was lost, says 250 again. A message that an operator holds back stays,
+//! after the peer's 250; a peer that has it already, since that 250 was lost, says 250 again: of several peers a message goes to one that its id
+//! chooses. A message that an operator holds back stays,
 //! since holding is a decision about this queue: it is to be released or failed, and the progress says so.
 
 mod hand_over;
 
 use crate::{config::Config, control::protocol::Progress, queue::Queue};
-use chasqui_base::{Lifecycle, net::Endpoint, tls::RoleTls};
+use chasqui_base::{DeliveryId, Lifecycle, net::Endpoint, tls::RoleTls};
+use hand_over::Untaken;
 use serde::{Deserialize, Serialize};
 use std::{
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -25,6 +28,7 @@ pub struct Drain {
     tls: Option<RoleTls>,
     settings: Mutex<Settings>,
     state: Mutex<Progress>,
+    untaken: Mutex<HashMap<DeliveryId, Untaken>>,
     wake: Notify,
 }
 
@@ -54,6 +58,7 @@ impl Drain {
             tls,
             settings: Mutex::new(Settings::of(config)),
             state: Mutex::new(state),
+            untaken: Mutex::default(),
             wake: Notify::new(),
         })
     }
@@ -87,6 +92,8 @@ impl Drain {
             .set_draining(Some(stored))
             .await
             .map_err(|error| format!("cannot write it down: {error}"))?;
+        // Its numbers of peers mean others now.
+        self.untaken.lock().unwrap_or_else(PoisonError::into_inner).clear();
         *self.state() = Progress { draining: true, to: to.clone(), ..Progress::default() };
         tracing::warn!(
             to = to.join(", "),

@@ -21,6 +21,9 @@ use std::{
 
 const WITHDRAWN: Reply = Reply::fixed(554, (5, 7, 0), "Withdrawn by the administrator of the mail system");
 
+/// The peer's answer would come too late for a hold.
+const LEAVING: &str = "it is being handed to another relay at this moment: try again";
+
 /// Recipients that a list names of one message.
 const NAMED: usize = 5;
 
@@ -139,18 +142,16 @@ impl Queue {
         match change {
             Change::Hold | Change::Release => {
                 let held = change == Change::Hold;
+                if held && self.index().is_leaving(number) {
+                    return Err(LEAVING);
+                }
                 // First on disk, so that a crash does not release what was said to be held.
                 self.write_down(id, vec![Record::Held { at: now / 1000, held }]).await;
-                let mut index = self.index();
-                if index.find(id) != Some(number) {
-                    return Err("it has just been delivered");
+                let changed = self.set_held(number, id, held, now);
+                if changed == Err(LEAVING) {
+                    self.write_down(id, vec![Record::Held { at: now / 1000, held: false }]).await;
                 }
-                if let Some(open) = self.opened().by_number.get(&number) {
-                    open.state().held = held;
-                }
-                if !index.hold(number, held, now) {
-                    return Err(if held { "it is held already" } else { "it is not held" });
-                }
+                changed?;
             }
             Change::Retry => {
                 let mut index = self.index();
@@ -183,6 +184,22 @@ impl Queue {
         tracing::info!(delivery = %id, ?change, "changed by an operator");
         self.wake.notify_one();
         Ok(())
+    }
+
+    fn set_held(&self, number: u32, id: DeliveryId, held: bool, now: u64) -> Result<(), &'static str> {
+        let mut index = self.index();
+        if index.find(id) != Some(number) {
+            return Err("it has just been delivered");
+        }
+        if held && index.is_leaving(number) {
+            return Err(LEAVING);
+        }
+        if let Some(open) = self.opened().by_number.get(&number) {
+            open.state().held = held;
+        }
+        let changed = index.hold(number, held, now);
+        let already = if held { "it is held already" } else { "it is not held" };
+        changed.then_some(()).ok_or(already)
     }
 
     /// What was changed before is on disk when this returns.

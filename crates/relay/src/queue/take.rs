@@ -1,9 +1,14 @@
 //! Messages that are taken out of the rounds to be handed to another relay.
 
-use super::{Queue, open::Open};
+use super::{
+    Queue,
+    open::Open,
+    record::{Record, reply_text},
+};
 use crate::message::{Envelope, Recipient};
 use chasqui_base::DeliveryId;
 use chasqui_courier::{Content, blocking};
+use chasqui_smtp::Reply;
 use std::{
     io,
     sync::{Arc, atomic::Ordering},
@@ -119,12 +124,38 @@ impl Taken {
         &self.open.content
     }
 
-    /// Those who do not have it.
+    /// Those who do not have it, with their index in the envelope, which they keep.
     #[must_use]
-    pub fn recipients(&self) -> Vec<Recipient> {
+    pub fn recipients(&self) -> Vec<(u32, Recipient)> {
         let state = self.open.state();
-        let all = self.envelope.recipients.iter().zip(&state.pending);
-        all.filter(|(_, pending)| pending.is_some()).map(|(to, _)| to.clone()).collect()
+        let all = (0..).zip(self.envelope.recipients.iter().zip(&state.pending));
+        all.filter(|(_, (_, pending))| pending.is_some())
+            .map(|(index, (to, _))| (index, to.clone()))
+            .collect()
+    }
+
+    /// It goes to another relay now, and can be held back no more. False when an operator holds it back already.
+    #[must_use]
+    pub fn leave(&self) -> bool {
+        self.queue.index().leave_for_peer(self.number)
+    }
+
+    /// Another relay has it for some of its recipients. Says whether nobody is left.
+    pub async fn passed_on(&self, recipients: Vec<u32>, reply: &Reply) -> bool {
+        {
+            let mut state = self.open.state();
+            for recipient in &recipients {
+                state.done(*recipient);
+            }
+            if state.is_done() {
+                // Its file is removed next.
+                return true;
+            }
+        }
+        let at = self.queue.clock.seconds();
+        let done = Record::Done { at, recipients, reply: reply_text(reply) };
+        self.queue.write_down(self.id, vec![done]).await;
+        false
     }
 
     /// Somebody else has it.

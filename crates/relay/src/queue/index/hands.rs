@@ -1,6 +1,6 @@
 //! Messages that something else than a job works on: an operator, an alarm, draining.
 
-use super::{BUSY, DELAY_SAID, GONE, HELD, Index, State, UNVERIFIED};
+use super::{BUSY, DELAY_SAID, GONE, HELD, Index, LEAVING, State, UNVERIFIED};
 
 impl Index {
     /// Whether no leg of a message is running and nothing else works on its file.
@@ -23,10 +23,24 @@ impl Index {
         true
     }
 
+    /// A message that was taken goes to another relay now. False when an operator holds it back.
+    pub fn leave_for_peer(&mut self, message: u32) -> bool {
+        let Some(entry) = self.messages.get_mut(message).filter(|entry| entry.flags & HELD == 0) else {
+            return false;
+        };
+        entry.flags |= LEAVING;
+        true
+    }
+
+    /// Whether it goes to another relay at this moment.
+    pub fn is_leaving(&self, message: u32) -> bool {
+        self.message(message).is_some_and(|entry| entry.flags & LEAVING != 0)
+    }
+
     /// Gives it back: legs that were taken are due at `due`, unless it is held.
     pub fn give_back(&mut self, message: u32, due: u64) {
         if let Some(entry) = self.messages.get_mut(message) {
-            entry.flags &= !BUSY;
+            entry.flags &= !(BUSY | LEAVING);
         }
         self.hurry(message, due);
     }

@@ -35,6 +35,8 @@ pub(super) const GONE: u8 = 4;
 pub(super) const UNVERIFIED: u8 = 8;
 /// Something else than a job works on its file.
 pub(super) const BUSY: u8 = 16;
+/// It is on its way to another relay, which cannot be stopped.
+pub(super) const LEAVING: u8 = 32;
 
 /// A message on its way to one destination: 28 octets.
 #[derive(Clone, Debug)]

@@ -32,7 +32,7 @@ use crate::{carrier::Carrier, message::Destination};
 use chasqui_base::DeliveryId;
 use destination::{Place, Ready};
 use hashbrown::HashTable;
-use items::{BUSY, DELAY_SAID, GONE, HELD, UNVERIFIED};
+use items::{BUSY, DELAY_SAID, GONE, HELD, LEAVING, UNVERIFIED};
 use slab::Slab;
 use std::{
     collections::VecDeque,

@@ -1,6 +1,7 @@
 //! The queue against a carrier that does what a table says.
 
 mod crashes;
+mod draining;
 mod life;
 mod operators;
 mod power_loss;
