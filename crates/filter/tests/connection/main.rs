@@ -23,6 +23,7 @@ fn server() -> Option<NameServer> {
         Zone::unsigned("bl.test", BLOCK),
         Zone::unsigned("allow.test", "67.2.0.192 A 127.0.0.2\n"),
         Zone::unsigned("blind.test", "* A 127.0.0.2\n"),
+        Zone::unsigned("mute.test", "* A 127.0.0.2\n1.0.0.127 CNAME probe.broken.test.\n"),
         Zone::unsigned("domains.test", "bad.example.test A 127.0.1.2\ngood.example.test A 127.0.1.2\n"),
         Zone::failing("broken.test"),
         Zone::failing("100.51.198.in-addr.arpa"),
@@ -76,7 +77,8 @@ async fn names_of_addresses_are_confirmed() {
 async fn lists_refuse_mark_and_exempt() {
     let Some(server) = server() else { return };
     let settings = "[[lists.address]]\nzone = 'bl.test'\n[[lists.address]]\nzone = 'allow.test'\nkind = 'allow'\n\
-        [[lists.address]]\nzone = 'blind.test'\n[[lists.address]]\nzone = 'broken.test'\n";
+        [[lists.address]]\nzone = 'blind.test'\n[[lists.address]]\nzone = 'broken.test'\n\
+        [[lists.address]]\nzone = 'mute.test'\n";
     let checks = checks(&server, settings);
     let of = async |ip: &str| outcome(&checks, ip, "mail.example.com", "a@example.com").await;
     assert_eq!(
@@ -86,7 +88,7 @@ async fn lists_refuse_mark_and_exempt() {
     assert!(of("2001:db8::66").await.starts_with("550 5.7.1 Refused: [2001:db8::66]"));
     assert_eq!(of("192.0.2.67").await, "", "an allow list has it");
     assert_eq!(of("192.0.2.68").await, "", "an error of the list");
-    assert_eq!(of("192.0.2.1").await, "", "the blind list counts nothing");
+    assert_eq!(of("192.0.2.1").await, "", "neither the blind list counts nor one that may be");
     // Who is refused can still ask why.
     let mut client = greeted(&checks, "192.0.2.66", "mail.example.com");
     for recipient in ["Postmaster@example.org", "abuse@example.org"] {

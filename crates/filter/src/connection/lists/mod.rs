@@ -78,13 +78,15 @@ struct List {
     kind: ListKind,
     weight: i32,
     codes: Codes,
-    probe: Mutex<Probe>,
+    probe: Mutex<Option<Probe>>,
+    /// Held by the task that looks the probe up.
+    probing: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// Whether the list lists 127.0.0.1, and when that was last looked up (RFC 5782 §5: it must not).
-#[derive(Default)]
+/// Whether the list lists 127.0.0.1, and when it last said so or not (RFC 5782 §5: it must not).
+#[derive(Clone, Copy)]
 struct Probe {
-    at: Option<Instant>,
+    at: Instant,
     blind: bool,
 }
 
@@ -92,7 +94,14 @@ impl Lists {
     /// `None` when no list is configured.
     pub(crate) fn new(config: &ListsConfig, resolver: &Resolver) -> Option<Self> {
         let list = |zone: &DomainName, kind, weight, codes| {
-            Arc::new(List { zone: zone.clone(), kind, weight, codes, probe: Mutex::default() })
+            Arc::new(List {
+                zone: zone.clone(),
+                kind,
+                weight,
+                codes,
+                probe: Mutex::default(),
+                probing: Arc::default(),
+            })
         };
         let address: Vec<_> = config
             .address
@@ -163,7 +172,7 @@ impl Lists {
             asked.spawn(async move {
                 let (listed, blind) =
                     tokio::join!(list.has(&resolver, &name), list.is_blind(&resolver, &probe));
-                (listed && !blind).then_some((list, name))
+                (listed == Some(true) && blind == Some(false)).then_some((list, name))
             });
         }
         let mut listing = Listing::default();
@@ -185,32 +194,70 @@ impl Lists {
 }
 
 impl List {
-    async fn has(&self, resolver: &Resolver, name: &str) -> bool {
+    /// Whether it lists a name; `None` when it does not answer.
+    async fn has(&self, resolver: &Resolver, name: &str) -> Option<bool> {
         match resolver.a(name).await {
-            Ok(answer) => self.codes.match_any(&answer.records),
-            Err(error) => {
-                if error.is_temporary() {
-                    tracing::debug!(zone = %self.zone, %error, "a DNS list does not answer");
-                }
-                false
+            Ok(answer) => Some(self.codes.match_any(&answer.records)),
+            Err(error) if error.is_temporary() => {
+                tracing::debug!(zone = %self.zone, %error, "a DNS list does not answer");
+                None
             }
+            Err(_) => Some(false),
         }
     }
 
-    /// Whether it lists what no list may. Looked up once an hour.
-    async fn is_blind(&self, resolver: &Resolver, probe: &str) -> bool {
+    /// Whether it lists what no list may; `None` while it has not said. Looked up once an hour, by a task of its own: a client that does
+    /// not wait for it does not end it.
+    async fn is_blind(self: &Arc<Self>, resolver: &Resolver, probe: &str) -> Option<bool> {
+        let known = self.known();
+        if known.is_none_or(|known| known.at.elapsed() >= PROBED)
+            && let Ok(probing) = Arc::clone(&self.probing).try_lock_owned()
         {
-            let mut state = self.probe.lock().unwrap_or_else(PoisonError::into_inner);
-            if state.at.is_some_and(|at| at.elapsed() < PROBED) {
-                return state.blind;
-            }
-            state.at = Some(Instant::now());
+            let (list, resolver, probe) = (Arc::clone(self), resolver.clone(), probe.to_owned());
+            tokio::spawn(async move {
+                list.look(&resolver, &probe).await;
+                drop(probing);
+            });
         }
-        let blind = self.has(resolver, probe).await;
+        if known.is_none() {
+            drop(self.probing.lock().await);
+        }
+        self.known().map(|known| known.blind)
+    }
+
+    async fn look(&self, resolver: &Resolver, probe: &str) {
+        let Some(blind) = self.has(resolver, probe).await else { return };
         if blind {
             tracing::warn!(zone = %self.zone, "this DNS list lists everything and is left out: remove it");
         }
-        self.probe.lock().unwrap_or_else(PoisonError::into_inner).blind = blind;
-        blind
+        let mut known = self.probe.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = Some(Probe { at: Instant::now(), blind });
+    }
+
+    fn known(&self) -> Option<Probe> {
+        *self.probe.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chasqui_dns::testing::{NameServer, Zone};
+
+    #[tokio::test]
+    async fn a_client_that_leaves_does_not_take_the_probe_of_a_list_with_it() {
+        let Some(server) = NameServer::start(&[Zone::unsigned("blind.test", "* A 127.0.0.2\n")]) else {
+            return;
+        };
+        let config = "[[address]]\nzone = 'blind.test'\n";
+        let config: ListsConfig = chasqui_base::config::parse(config, "test").unwrap();
+        let lists = Lists::new(&config, &server.resolver()).unwrap();
+        let (list, resolver) = (Arc::clone(&lists.address[0]), lists.resolver.clone());
+        let asking = tokio::spawn(async move { list.is_blind(&resolver, "1.0.0.127.blind.test").await });
+        tokio::task::yield_now().await;
+        asking.abort();
+        assert!(asking.await.is_err(), "it has left");
+        assert_eq!(lists.address([192, 0, 2, 1].into()).await, Listing::default());
+        assert_eq!(lists.address[0].known().map(|known| known.blind), Some(true));
     }
 }
