@@ -33,8 +33,8 @@ mod verdict;
 
 pub use config::{AuthenticationConfig, AuthenticationLimits, Policy, WhenUnsure};
 pub use verdict::{
-    Action, ArcResult, ArcVerdict, DkimResult, DkimVerdict, DmarcResult, DmarcVerdict, SpfCheck, SpfResult,
-    SpfVerdict, Verdict,
+    Action, ArcResult, ArcVerdict, AuthorVerdict, DkimResult, DkimVerdict, DmarcResult, DmarcVerdict,
+    SpfCheck, SpfResult, SpfVerdict, Verdict,
 };
 
 pub(crate) use config::canonical as canonical_domain;
@@ -188,6 +188,7 @@ impl Authenticator {
         Verdict {
             spf: spf.clone(),
             dkim: Vec::new(),
+            authors: Vec::new(),
             dmarc: dmarc::unchecked(DmarcResult::None, None),
             arc: arc::unchecked(ArcResult::None, None),
             action: Action::Accept,
@@ -256,17 +257,28 @@ impl Authenticator {
         let chain;
         (verdict.dkim, verdict.arc, chain) = if inline { compute()? } else { blocking(compute).await? };
 
-        verdict.dmarc = match &authors {
-            Err(reason) => dmarc::unchecked(DmarcResult::PermError, Some(*reason)),
-            Ok(_) => dmarc::verdict(&policies, &verdict.spf, &verdict.dkim, draw(&header)),
+        let chain = chain.ok().flatten();
+        let trusted = |domain: &str| self.0.trusted_sealers.iter().any(|sealer| sealer == domain);
+        let weighed = |dmarc: DmarcVerdict| {
+            let vouches = !dmarc.author.is_empty()
+                && chain.as_ref().is_some_and(|chain| chain.vouches(&header, &dmarc.author, trusted));
+            AuthorVerdict {
+                dmarc,
+                vouched: vouches && verdict.arc.result == ArcResult::Pass,
+                would_vouch: vouches && verdict.arc.result == ArcResult::TempError,
+            }
         };
-        if let Ok(Some(chain)) = &chain
-            && !verdict.dmarc.author.is_empty()
-        {
-            let trusted = |domain: &str| self.0.trusted_sealers.iter().any(|sealer| sealer == domain);
-            let vouches = chain.vouches(&header, &verdict.dmarc.author, trusted);
-            verdict.arc.vouched = vouches && verdict.arc.result == ArcResult::Pass;
-            verdict.arc.would_vouch = vouches && verdict.arc.result == ArcResult::TempError;
+        verdict.authors = match &authors {
+            Err(reason) => vec![weighed(dmarc::unchecked(DmarcResult::PermError, Some(*reason)))],
+            Ok(_) => {
+                let draw = draw(&header);
+                let judged = policies.iter().map(|policy| policy.judge(&verdict.spf, &verdict.dkim, draw));
+                judged.map(weighed).collect()
+            }
+        };
+        if let Some(AuthorVerdict { dmarc, vouched, would_vouch }) = dmarc::worst(&verdict.authors) {
+            verdict.dmarc = dmarc.clone();
+            (verdict.arc.vouched, verdict.arc.would_vouch) = (*vouched, *would_vouch);
         }
         Ok(())
     }

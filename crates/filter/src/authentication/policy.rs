@@ -2,12 +2,13 @@
 //!
 //! DMARC decides. Its request (after `pct`) is followed as far as the receiving domain's policy goes: `none` < `mark` <
 //! `quarantine` < `reject`; `mark` stands for whatever is asked. A trusted ARC chain takes the request back. SPF alone decides
-//! only where the operator says so, and never against a DMARC pass.
+//! only where the operator says so, and never against a DMARC pass. Of several authors each is judged by itself, and the worst that
+//! follows for one of them follows for the message: nobody gets past a policy by naming himself beside another.
 
 use super::{
     config::{AuthenticationConfig, Domains, Policy, WhenUnsure, canonical},
     dmarc::Disposition,
-    verdict::{Action, DmarcResult, SpfResult, Verdict},
+    verdict::{Action, AuthorVerdict, DmarcResult, DmarcVerdict, SpfResult, Verdict},
 };
 use chasqui_smtp::Reply;
 
@@ -54,17 +55,23 @@ impl Rules {
         if bound == Policy::None {
             return Action::Accept;
         }
-        let dmarc = &verdict.dmarc;
+        let actions = verdict.authors.iter().map(|author| self.of_author(verdict, author, bound));
+        actions.max_by_key(severity).unwrap_or(Action::Accept)
+    }
+
+    /// What follows for one author, at most `bound`.
+    fn of_author(&self, verdict: &Verdict, author: &AuthorVerdict, bound: Policy) -> Action {
+        let dmarc = &author.dmarc;
         let own = if dmarc.author.is_empty() { None } else { self.sending.nearest(&dmarc.author) };
         let passes =
             dmarc.result == DmarcResult::Pass || (own.is_some() && (dmarc.spf_aligned || dmarc.dkim_aligned));
-        if passes || verdict.arc.vouched {
+        if passes || author.vouched {
             return Action::Accept;
         }
         let wanted = match (own, dmarc.result) {
             (_, DmarcResult::PermError) => self.malformed_author,
             (_, result) if result == DmarcResult::TempError || (own.is_some() && dmarc.uncertain) => {
-                match self.unsure(verdict, own) {
+                match self.unsure(dmarc, own) {
                     Some(defer) => return defer,
                     None => Policy::None,
                 }
@@ -77,8 +84,8 @@ impl Rules {
             },
         };
         if wanted > Policy::None
-            && verdict.arc.would_vouch
-            && let Some(defer) = self.unsure(verdict, None)
+            && author.would_vouch
+            && let Some(defer) = self.unsure(dmarc, None)
         {
             return defer;
         }
@@ -98,7 +105,7 @@ impl Rules {
             Policy::None => Action::Accept,
             Policy::Mark => Action::Mark,
             Policy::Quarantine => Action::Quarantine,
-            Policy::Reject if wanted >= spf => Action::Reject(refusal(verdict)),
+            Policy::Reject if wanted >= spf => Action::Reject(refusal(dmarc)),
             Policy::Reject => {
                 // RFC 7372 §3.2.
                 let text = match &verdict.spf.decisive().explanation {
@@ -110,10 +117,10 @@ impl Rules {
         }
     }
 
-    fn unsure(&self, verdict: &Verdict, own: Option<Policy>) -> Option<Action> {
+    fn unsure(&self, dmarc: &DmarcVerdict, own: Option<Policy>) -> Option<Action> {
         // Nothing hangs on it where the domain asks for nothing.
-        let indifferent = own == Some(Policy::None)
-            || (own.is_none() && verdict.dmarc.published == Some(Disposition::None));
+        let indifferent =
+            own == Some(Policy::None) || (own.is_none() && dmarc.published == Some(Disposition::None));
         (self.when_unsure == WhenUnsure::Defer && !indifferent).then(|| {
             Action::Defer(Reply::fixed(
                 451,
@@ -124,11 +131,22 @@ impl Rules {
     }
 }
 
-fn refusal(verdict: &Verdict) -> Reply {
-    match verdict.dmarc.result {
+/// Put off comes before filed: another try may end in a refusal.
+fn severity(action: &Action) -> u8 {
+    match action {
+        Action::Accept => 0,
+        Action::Mark => 1,
+        Action::Quarantine => 2,
+        Action::Defer(_) => 3,
+        Action::Reject(_) => 4,
+    }
+}
+
+fn refusal(dmarc: &DmarcVerdict) -> Reply {
+    match dmarc.result {
         DmarcResult::PermError => {
             Reply::fixed(550, (5, 7, 1), "The message needs one From field that names its author")
         }
-        _ => Reply::new(550, (5, 7, 1), format!("Refused by the DMARC policy of {}", verdict.dmarc.author)),
+        _ => Reply::new(550, (5, 7, 1), format!("Refused by the DMARC policy of {}", dmarc.author)),
     }
 }

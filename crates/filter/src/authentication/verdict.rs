@@ -195,6 +195,17 @@ pub struct ArcVerdict {
     pub reason: Option<&'static str>,
 }
 
+/// What is known of one author's domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthorVerdict {
+    /// DMARC.
+    pub dmarc: DmarcVerdict,
+    /// See [`ArcVerdict::vouched`].
+    pub vouched: bool,
+    /// See [`ArcVerdict::would_vouch`].
+    pub would_vouch: bool,
+}
+
 /// Everything that was found out about a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
@@ -202,9 +213,12 @@ pub struct Verdict {
     pub spf: SpfVerdict,
     /// One entry for each signature that was checked, in the order of the header.
     pub dkim: Vec<DkimVerdict>,
-    /// DMARC of the author.
+    /// Each domain that `From` names, in its order: what follows is the worst that follows for one of them. One without a
+    /// domain where `From` cannot be read; empty where nothing of the message was.
+    pub authors: Vec<AuthorVerdict>,
+    /// DMARC of the author that `results` and reports tell of: of several, the one that fails with the strictest policy.
     pub dmarc: DmarcVerdict,
-    /// The ARC chain.
+    /// The ARC chain, and what it says of that author.
     pub arc: ArcVerdict,
     /// What follows with the policy for all receiving domains; [`super::Authenticator::action`] says what follows for single ones.
     pub action: Action,

@@ -154,6 +154,42 @@ async fn a_message_by_nobody_or_by_two_is_junk() {
     );
 }
 
+#[tokio::test]
+async fn each_author_of_several_needs_to_be_genuine() {
+    let server = server!();
+    let checks = authenticator(&server, |config| {
+        config.sending.insert("nobody.test".into(), Policy::Reject);
+        config.trusted_sealers.push("lists.test".into());
+    });
+    let by = |authors: &str| message("a@x.test").replace("Ana <a@x.test>", authors);
+    // Who signs for himself does not speak for a domain that has no policy but the operator's.
+    for authors in ["a@nobody.test, b@sender.test", "b@sender.test, a@nobody.test"] {
+        let text = signed(ed25519(), "ed", "sender.test", &by(authors));
+        let found = Mail { ip: STRANGER, path: "", text }.verdict(&checks).await;
+        assert_eq!(
+            (found.dmarc.result, name(&found.action).as_str()),
+            (DmarcResult::Pass, "reject 550 5.7.1 Refused by the DMARC policy of nobody.test")
+        );
+        assert_eq!(found.authors.len(), 2);
+    }
+    // Nor does a list that speaks for one of them.
+    for (claim, expected) in [
+        ("dmarc=pass header.from=sender.test", "quarantine"),
+        ("dmarc=pass header.from=sender.test; dmarc=pass header.from=mild.test", "accept"),
+    ] {
+        let text = sealed(&by("a@sender.test, b@mild.test"), claim);
+        let found = Mail { ip: STRANGER, path: "", text }.verdict(&checks).await;
+        assert_eq!((found.arc.vouched, name(&found.action).as_str()), (true, expected), "{claim}");
+    }
+    // A refusal comes before a doubt, a doubt before Junk.
+    for (authors, expected) in
+        [("a@failing.test, b@sender.test", "reject"), ("a@failing.test, b@mild.test", "defer")]
+    {
+        let found = Mail { ip: STRANGER, path: "", text: by(authors) }.verdict(&checks).await;
+        assert!(name(&found.action).starts_with(expected), "{authors}: {:?}", found.action);
+    }
+}
+
 /// As a list does: changes the message and seals what it found before.
 fn sealed(message: &str, claim: &str) -> String {
     sealed_by("ed", message, claim)

@@ -14,7 +14,7 @@ pub use record::{Destination, Disposition, Record};
 
 use super::{
     lookup::{self, Miss},
-    verdict::{DkimResult, DkimVerdict, DmarcResult, DmarcVerdict, SpfResult, SpfVerdict},
+    verdict::{AuthorVerdict, DkimResult, DkimVerdict, DmarcResult, DmarcVerdict, SpfResult, SpfVerdict},
 };
 use chasqui_dns::Resolver;
 use std::{sync::Arc, time::Duration};
@@ -128,24 +128,20 @@ pub(crate) fn unchecked(result: DmarcResult, reason: Option<&'static str>) -> Dm
     }
 }
 
-/// Checks every author; the strictest of what fails counts (§6.6.1). `draw`, from 0 to 99, decides for `pct` and is the same
-/// when a message is tried again.
-pub(crate) fn verdict(policies: &[Policy], spf: &SpfVerdict, dkim: &[DkimVerdict], draw: u8) -> DmarcVerdict {
-    policies
-        .iter()
-        .map(|policy| policy.judge(spf, dkim, draw))
-        .max_by_key(|verdict| match verdict.result {
-            DmarcResult::None => (0, None),
-            DmarcResult::Pass => (1, None),
-            DmarcResult::PermError => (2, None),
-            DmarcResult::TempError => (3, None),
-            DmarcResult::Fail => (4, verdict.requested),
-        })
-        .unwrap_or_else(|| unchecked(DmarcResult::PermError, Some("no From")))
+/// Of several authors the one to tell of: the strictest of what fails (§6.6.1).
+pub(crate) fn worst(authors: &[AuthorVerdict]) -> Option<&AuthorVerdict> {
+    authors.iter().max_by_key(|author| match author.dmarc.result {
+        DmarcResult::None => (0, None),
+        DmarcResult::Pass => (1, None),
+        DmarcResult::PermError => (2, None),
+        DmarcResult::TempError => (3, None),
+        DmarcResult::Fail => (4, author.dmarc.requested),
+    })
 }
 
 impl Policy {
-    fn judge(&self, spf: &SpfVerdict, dkim: &[DkimVerdict], draw: u8) -> DmarcVerdict {
+    /// Checks this author. `draw`, from 0 to 99, decides for `pct` and is the same when a message is tried again.
+    pub(crate) fn judge(&self, spf: &SpfVerdict, dkim: &[DkimVerdict], draw: u8) -> DmarcVerdict {
         let strict = |choose: fn(&Record) -> bool| {
             self.found.as_ref().ok().and_then(Option::as_ref).is_some_and(|found| choose(&found.record))
         };
@@ -228,7 +224,7 @@ mod tests {
     }
 
     fn judge(record: &str, spf: &SpfVerdict, dkim: &[DkimVerdict], draw: u8) -> DmarcVerdict {
-        verdict(&[policy("example.org", record)], spf, dkim, draw)
+        policy("example.org", record).judge(spf, dkim, draw)
     }
 
     #[test]
@@ -297,15 +293,21 @@ mod tests {
     }
 
     #[test]
-    fn of_several_authors_the_strictest_failure_counts() {
-        let policies =
-            [policy("example.org", "v=DMARC1; p=quarantine"), policy("bank.test", "v=DMARC1; p=reject")];
-        let verdict = super::verdict(&policies, &spf(SpfResult::Pass, "example.org"), &[], 0);
-        assert_eq!((verdict.author.as_str(), verdict.requested), ("bank.test", Some(Disposition::Reject)));
-        assert_eq!(
-            super::verdict(&[], &spf(SpfResult::Pass, "a.test"), &[], 0).result,
-            DmarcResult::PermError
-        );
+    fn of_several_authors_the_strictest_failure_is_told_of() {
+        let spf = spf(SpfResult::Pass, "example.org");
+        let authors = [
+            ("example.org", "v=DMARC1; p=quarantine"),
+            ("bank.test", "v=DMARC1; p=reject"),
+            ("none.test", "v=DMARC1; p=none"),
+        ]
+        .map(|(author, record)| AuthorVerdict {
+            dmarc: policy(author, record).judge(&spf, &[], 0),
+            vouched: false,
+            would_vouch: false,
+        });
+        let told = &worst(&authors).unwrap().dmarc;
+        assert_eq!((told.author.as_str(), told.requested), ("bank.test", Some(Disposition::Reject)));
+        assert_eq!(worst(&[]), None);
     }
 
     #[test]
