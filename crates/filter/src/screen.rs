@@ -2,7 +2,7 @@
 
 use crate::{
     Config, Metrics,
-    authentication::{Action as Authenticity, Authenticator, Sender, SpfVerdict},
+    authentication::{Action as Authenticity, Authenticator, Sender, SpfVerdict, unknown_spf},
     connection::{Checks, Client},
     content::{self, Action, Draft, EnvelopeChanges, Greeting, Peer, Scanners, is_ours},
     report::Reports,
@@ -212,15 +212,17 @@ impl Screen {
         });
         let authenticity = async {
             let authenticator = authenticator?;
-            let spf = match &mut self.spf {
-                Some(spf) => spf.wait().await.cloned()?,
-                None => return None,
-            };
             let sender = Sender {
                 ip: self.peer.ip,
                 hello: &self.greeting.hello,
                 reverse_path: &message.mail.reverse_path,
             };
+            let spf = match &mut self.spf {
+                Some(spf) => spf.wait().await.cloned(),
+                None => None,
+            };
+            // A check that was lost is no reason to let DKIM and DMARC pass unasked.
+            let spf = spf.unwrap_or_else(|| unknown_spf(&sender));
             let verdict = authenticator.message(&sender, &spf, &content).await;
             Some((authenticator.action(&verdict, message.domains), verdict))
         };
@@ -305,5 +307,53 @@ impl Judged {
             self.outcome = "authentication";
         }
         outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authentication::WhenUnsure;
+    use chasqui_base::Span;
+    use chasqui_dns::testing::Silence;
+
+    #[tokio::test]
+    async fn a_message_whose_spf_check_was_lost_is_authenticated_all_the_same() {
+        let silence = Silence::start();
+        let dns = chasqui_dns::Config { servers: vec![silence.address()], ..chasqui_dns::Config::default() };
+        let resolver = Resolver::new(&dns).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let text = "From: <ana@sender.test>\r\nSubject: Hola\r\n\r\nHola.\r\n";
+        for when_unsure in [WhenUnsure::Defer, WhenUnsure::Accept] {
+            let mut config = Config::default();
+            config.authentication.when_unsure = when_unsure;
+            config.authentication.limits.deadline = Span::millis(300);
+            let filter = Filter::open(&config, &resolver, "mx.here.test", &mut Registry::default()).unwrap();
+            let (ip, hostname) = ([192, 0, 2, 1].into(), "mx.here.test".into());
+            let peer = Peer { ip, port: 0, name: None, hostname };
+            let mut screen = filter.connect(peer).unwrap().unwrap();
+            screen.hello("client.sender.test", None);
+            let mail = Mail::new("ana@sender.test".parse().unwrap());
+            let id = DeliveryId::from_bytes([0; 16]);
+            screen.mail(id, &mail).await.unwrap();
+            screen.spf = Some(Pending::start(async { panic!("as expected") }));
+            let message = Message {
+                id,
+                mail: &mail,
+                user: None,
+                domains: &["here.test"],
+                memory: 10_000,
+                folder: folder.path(),
+            };
+            let judged = screen.content(&message, Content::Memory(text.into())).await.unwrap();
+            if when_unsure == WhenUnsure::Defer {
+                assert!(matches!(&judged.action, Action::Refuse(reply) if reply.code() == 451));
+                continue;
+            }
+            assert_eq!(judged.action, Action::Accept);
+            let Content::Memory(text) = judged.content else { panic!("it is small") };
+            let text = String::from_utf8(text).unwrap();
+            assert!(text.contains("spf=temperror") && text.contains("dmarc=temperror"), "{text}");
+        }
     }
 }

@@ -38,6 +38,7 @@ pub use verdict::{
 };
 
 pub(crate) use config::canonical as canonical_domain;
+pub(crate) use spf::unknown as unknown_spf;
 
 use self::{
     dkim::{

@@ -81,6 +81,23 @@ pub(crate) async fn check(
     SpfVerdict { hello, mail_from }
 }
 
+/// What is known of a client whose check did not come to an end.
+pub(crate) fn unknown(sender: &Sender<'_>) -> SpfVerdict {
+    let check = |name: &str| SpfCheck {
+        result: SpfResult::TempError,
+        domain: identity_domain(name),
+        explanation: None,
+        reason: Some("the check was not finished"),
+    };
+    SpfVerdict {
+        hello: check(sender.hello),
+        mail_from: match sender.reverse_path {
+            ReversePath::Address(mailbox) => Some(check(mailbox.domain())),
+            ReversePath::Null => None,
+        },
+    }
+}
+
 /// Lower case, A-labels, no dot at the end.
 fn identity_domain(name: &str) -> String {
     let name = name.strip_suffix('.').unwrap_or(name);
