@@ -86,7 +86,7 @@ fn a_site_is_shown_as_tables_json_and_a_picture() {
     }
     assert!(std::fs::read_to_string(svg).unwrap().starts_with("<svg "));
     let overview = json(&run(&["site", "show", "--json", LAB]));
-    assert_eq!(overview["hosts"].as_array().unwrap().len(), 23);
+    assert_eq!(overview["hosts"].as_array().unwrap().len(), 25);
     assert_eq!(overview["machines"][0]["cores_given"], 9);
 }
 

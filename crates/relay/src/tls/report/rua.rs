@@ -100,7 +100,7 @@ mod tests {
             of(&["v=TLSRPTv1; rua=https://reporting.example.com/v1/tlsrpt"]),
             [Rua::Https { host: "reporting.example.com".into(), port: 443, path: "/v1/tlsrpt".into() }]
         );
-        let both = of(&["v=TLSRPTv1;rua=mailto:a%2Cb@example.com, https://r.example.com:8443?x=1;future=y"]);
+        let both = of(&["v=TLSRPTv1;rua=mailto:a%21b@example.com, https://r.example.com:8443?x=1;future=y"]);
         assert_eq!(both.len(), 2);
         assert_eq!(both[1], Rua::Https { host: "r.example.com".into(), port: 8443, path: "/?x=1".into() });
     }
