@@ -243,7 +243,9 @@ impl Screen {
             let outcome = judged.take(action, &mut marks);
             self.filter.metrics.check("authentication", outcome);
             self.filter.metrics.authentication(verdict);
-            if let Some(reports) = &self.filter.reports {
+            // A message that is put off, by whom ever, comes again and is counted then.
+            let put_off = matches!(&judged.action, Action::Refuse(reply) if reply.is_temporary());
+            if let Some(reports) = self.filter.reports.as_ref().filter(|_| !put_off) {
                 reports.note(verdict, self.peer.ip, action);
             }
             tracing::info!(

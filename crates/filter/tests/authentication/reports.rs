@@ -1,9 +1,15 @@
 //! Aggregate reports: from messages to the reader of the other side.
 
 use crate::fixture::{FRIEND, Mail, authenticator, forged, message, server};
-use chasqui_base::Span;
+use chasqui_base::{DeliveryId, Span};
+use chasqui_courier::Content;
 use chasqui_dns::testing::NameServer;
-use chasqui_filter::report::{self, Outbox, ReadLimits, Received, Reports, ReportsConfig, Sent};
+use chasqui_filter::{
+    Config, Filter, Message,
+    content::{self, Action, config::WhenAway},
+    report::{self, Outbox, ReadLimits, Received, Reports, ReportsConfig, Sent},
+};
+use prometheus_client::registry::Registry;
 use std::{
     io,
     path::Path,
@@ -151,4 +157,37 @@ fn reports_are_off_until_there_is_an_address_for_them() {
     assert!(Reports::open(&ReportsConfig::default(), "mx.here.test").unwrap().is_none());
     let short = ReportsConfig { interval: Span::secs(1), ..ReportsConfig::default() };
     assert!(Reports::open(&short, "mx.here.test").err().unwrap().to_string().contains("reports.interval"));
+}
+
+#[tokio::test]
+async fn a_message_that_another_filter_puts_off_is_counted_when_it_comes_again() {
+    let Some(server) = server() else { return };
+    for (when_away, sent) in [(WhenAway::Defer, 0), (WhenAway::Mark, 1)] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = Config { reports: config(folder.path()), ..Config::default() };
+        settings.content.spamassassin.address = Some("127.0.0.1:1".parse().unwrap());
+        settings.content.spamassassin.when_away = when_away;
+        let dns = server.resolver();
+        let filter = Filter::open(&settings, &dns, "mx.here.test", &mut Registry::default()).unwrap();
+        let peer = content::Peer { ip: FRIEND.into(), port: 1, name: None, hostname: "mx.here.test".into() };
+        let mut screen = filter.connect(peer).unwrap().unwrap();
+        screen.hello("mail.sender.test", None);
+        let mail = chasqui_smtp::Mail::new("a@sub.sender.test".parse().unwrap());
+        screen.mail(DeliveryId::generate(), &mail).await.unwrap();
+        let message = Message {
+            id: DeliveryId::generate(),
+            mail: &mail,
+            user: None,
+            domains: &["here.test"],
+            memory: 10_000,
+            folder: folder.path(),
+        };
+        let text = Content::Memory(crate::fixture::message("a@sender.test").into_bytes());
+        let judged = screen.content(&message, text).await.unwrap();
+        assert_eq!(matches!(judged.action, Action::Refuse(_)), when_away == WhenAway::Defer);
+        let later = SystemTime::now() + Duration::from_secs(2 * 86_400);
+        let reports = filter.reports().unwrap();
+        let done = reports.send_due(&dns, &Kept::default(), later).await.unwrap();
+        assert_eq!(done, Sent { sent, ..Sent::default() });
+    }
 }
