@@ -14,7 +14,13 @@ use chasqui_base::{
     net::{AcceptLimits, Gate, ListenAddress, Listener, Stream, serve},
 };
 use protocol::{Answer, Filter, LONGEST_REQUEST, Progress, Request};
-use std::{io, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
+use std::{
+    io,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::io::AsyncWriteExt as _;
 
 /// Operators at once.
@@ -191,7 +197,7 @@ impl Session {
             Ok(selection) => selection,
             Err(reason) => return Ok(Err(reason)),
         };
-        let mut changed = 0;
+        let (mut changed, began) = (0, Instant::now());
         while let Some(found) = selection.next().await {
             let id = found.id.to_string();
             match queue.change(&found, change).await {
@@ -202,7 +208,7 @@ impl Session {
                 Err(reason) => self.say(&Answer::Unchanged { id, reason: reason.into() }).await?,
             }
         }
-        if let Err(error) = queue.settled().await {
+        if let Err(error) = queue.settled(began).await {
             return Ok(Err(format!("changed, but not yet on disk: {error}")));
         }
         self.end(changed).await.map(Ok)

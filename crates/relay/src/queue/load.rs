@@ -40,6 +40,10 @@ impl Queue {
             damaged: AtomicU64::new(0),
         });
         let began = Instant::now();
+        // What a relay that was killed had written, and not synced, is on disk before it is known here: who hands it in again hears 250.
+        if let Err(error) = self.syncer.sync(self.clock.from).await {
+            tracing::error!(%error, "cannot sync the queue before it is read");
+        }
         // Readers end with this, also when the relay stops in the middle.
         let _ends = EndsReaders(Arc::clone(&progress));
         let readers: Vec<_> = (0..READERS)

@@ -4,6 +4,7 @@
 //! - `syncer`: one sync for all messages that come together.
 //! - `index`: what is due when, and whose turn it is; in memory, without I/O.
 //! - `open`: a message that is being worked on.
+//! - `put`: a message from memory to its file.
 //! - `load`: from files to the index, when the relay starts.
 //! - `work`, `settle`: jobs, and what becomes of their recipients.
 //! - `operate`, `take`: what an operator does to it; messages on their way to another relay.
@@ -24,6 +25,7 @@ pub mod index;
 mod load;
 mod open;
 mod operate;
+mod put;
 mod record;
 mod settle;
 mod syncer;
@@ -42,7 +44,7 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use chasqui_base::{DeliveryId, StartError};
-use chasqui_courier::{Content, blocking};
+use chasqui_courier::Content;
 use chasqui_smtp::Reply;
 use folder::Folder;
 use index::{Entry, Index, Marks};
@@ -78,6 +80,8 @@ pub struct Queue {
     opened: Mutex<Opened>,
     /// Messages that are being written, so that nobody else takes up their files.
     arriving: Mutex<HashSet<DeliveryId>>,
+    /// One of them has been written, or not.
+    written: Notify,
     remembered: Mutex<Remembered>,
     /// Where an address goes; once work has begun.
     route: OnceLock<Route>,
@@ -194,6 +198,7 @@ impl Queue {
             arriving: Mutex::default(),
             remembered: Mutex::default(),
             route: OnceLock::new(),
+            written: Notify::new(),
             wake: Notify::new(),
             clock: Clock::new(),
             marks: RandomState::new(),
@@ -243,55 +248,6 @@ impl Queue {
             return Err(EnqueueError::Draining);
         }
         self.put(envelope, content, false).await
-    }
-
-    /// The same for our own notices too, which are not refused while the queue is drained, nor when it is full: without them
-    /// nothing fails, and a queue that is full of what fails would stay so. They end at twice its limit.
-    async fn put(
-        &self,
-        envelope: Envelope,
-        content: &Arc<Content>,
-        is_notice: bool,
-    ) -> Result<(), EnqueueError> {
-        let id = envelope.id;
-        if self.index().find(id).is_some() || self.remembered().has(id) {
-            return Ok(());
-        }
-        if is_notice {
-            self.places(2)?;
-        } else {
-            self.room(content.len())?;
-        }
-        self.arriving().insert(id);
-        let written = self.write(envelope, content).await;
-        self.arriving().remove(&id);
-        written
-    }
-
-    async fn write(&self, envelope: Envelope, content: &Arc<Content>) -> Result<(), EnqueueError> {
-        let (id, envelope) = (envelope.id, Arc::new(envelope));
-        let folder = Arc::clone(&self.folder);
-        let (writing, text) = (Arc::clone(&envelope), Arc::clone(content));
-        let written = blocking(move || folder.write(&writing, &text)).await.map_err(full_or_failed)?;
-        let Some(offset) = written else {
-            // Another with this id is in the folder: on disk already, or after this.
-            return Ok(self.syncer.sync().await?);
-        };
-        if let Err(error) = self.syncer.sync().await {
-            // Nothing is acknowledged, so nothing must be delivered.
-            let folder = Arc::clone(&self.folder);
-            let _ = blocking(move || folder.remove(id)).await;
-            return Err(full_or_failed(error));
-        }
-        self.metrics.enqueued();
-        self.announce(&envelope, content.len());
-        // Before it is looked whether work has begun: from here either we put it into the index, or who reads the folder does.
-        self.arriving().remove(&id);
-        if let Some(route) = self.route.get() {
-            let open = Open::fresh(envelope, content, || self.folder.message(id), offset);
-            self.take_up(route, open, false);
-        }
-        Ok(())
     }
 
     /// Puts a message that is on disk into the index.
@@ -351,17 +307,6 @@ impl Queue {
             alarm: alarm(&settings, envelope, delay_said, now),
             legs,
         }
-    }
-
-    fn announce(&self, envelope: &Envelope, size: u64) {
-        tracing::info!(
-            delivery = %envelope.id,
-            message_id = envelope.message_id.as_deref().unwrap_or_default(),
-            sender = %envelope.reverse_path,
-            recipients = envelope.recipients.len(),
-            size,
-            "message queued"
-        );
     }
 
     /// Whether there are fewer messages than so many times the limit.
@@ -488,13 +433,6 @@ fn alarm(settings: &Settings, envelope: &Envelope, delay_said: bool, now: u64) -
     let from = envelope.received.max(envelope.not_before.unwrap_or(0));
     let late = (from + settings.notice.delay_after.get().as_secs()) * 1000;
     late.min(expires)
-}
-
-fn full_or_failed(error: io::Error) -> EnqueueError {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => EnqueueError::Full,
-        _ => EnqueueError::Io(error),
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

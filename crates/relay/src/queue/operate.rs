@@ -16,6 +16,7 @@ use chasqui_base::DeliveryId;
 use chasqui_smtp::Reply;
 use std::{
     sync::{Arc, atomic::Ordering},
+    time::Instant,
     vec,
 };
 
@@ -202,12 +203,12 @@ impl Queue {
         changed.then_some(()).ok_or(already)
     }
 
-    /// What was changed before is on disk when this returns.
+    /// What was changed since `began` is on disk when this returns.
     ///
     /// # Errors
     /// When the disk fails.
-    pub async fn settled(&self) -> std::io::Result<()> {
-        self.syncer.sync().await
+    pub async fn settled(&self, began: Instant) -> std::io::Result<()> {
+        self.syncer.sync(began).await
     }
 
     /// Numbers of the queue.

@@ -87,7 +87,7 @@ async fn ten_thousand_messages_come_back_after_a_restart() {
         queue.folder.write(&one, &text()).unwrap();
         last = Some(id);
     }
-    queue.settled().await.unwrap();
+    queue.settled(Instant::now()).await.unwrap();
     drop(queue);
     tokio::time::sleep(Duration::from_millis(60)).await;
     let running = start(open(dir.path()));
@@ -106,4 +106,38 @@ async fn a_second_relay_is_kept_out_of_the_folder() {
     let (queue, notice) = settings(dir.path());
     let error = Queue::open(&queue, &notice, "relay.example", &mut Registry::default()).err().unwrap();
     assert!(error.to_string().contains("another relay"), "{error}");
+}
+
+#[tokio::test]
+async fn what_comes_again_is_acknowledged_and_delivered_only_when_the_file_that_is_there_is_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = start(open(dir.path()));
+    running.until("loaded", |running| running.queue.is_loaded()).await;
+    let folder = &running.queue.folder;
+    let (whole, torn) = (envelope(&["x@b.test"]), envelope(&["y@b.test"]));
+    for one in [&whole, &torn] {
+        folder.write(one, &text()).unwrap();
+    }
+    let file = folder.message(torn.id);
+    let octets = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &octets[..octets.len() - 40]).unwrap();
+
+    running.queue.enqueue(whole, &text()).await.unwrap();
+    running.queue.enqueue(torn.clone(), &text()).await.unwrap_err();
+    running.queue.enqueue(torn, &text()).await.unwrap();
+    running.until_empty().await;
+    assert_eq!((running.table.carried_to("x@b.test"), running.table.carried_to("y@b.test")), (1, 1));
+    assert_eq!(files(&dir.path().join("damaged")).len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_broken_off_while_it_is_written_can_come_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = start(open(dir.path()));
+    let one = envelope(&["x@b.test"]);
+    let _ = tokio::time::timeout(Duration::ZERO, running.queue.enqueue(one.clone(), &text())).await;
+    assert!(!running.queue.is_arriving());
+    running.queue.enqueue(one, &text()).await.unwrap();
+    running.until_empty().await;
+    assert_eq!(running.table.carried_to("x@b.test"), 1);
 }

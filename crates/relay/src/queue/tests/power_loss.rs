@@ -104,7 +104,7 @@ async fn no_prefix_with_an_acknowledgement_lacks_its_message_and_none_doubles_wh
     );
     ids.extend([a, b, c]);
     running.until_empty().await;
-    running.queue.settled().await.unwrap();
+    running.queue.settled(Instant::now()).await.unwrap();
     for (id, to, _) in lock(&table.carried).iter().filter(|(id, ..)| ids.contains(id)) {
         recorder.note(format!("> {id} {to}"));
     }
