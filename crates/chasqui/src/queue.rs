@@ -264,6 +264,9 @@ fn print_stats(stats: &Stats) -> anyhow::Result<()> {
     if stats.loading {
         output::line("The queue is still being read after the start.")?;
     }
+    if stats.unread > 0 {
+        output::line(&unread(stats.unread))?;
+    }
     if !stats.largest.is_empty() {
         output::line("")?;
         let mut table = output::table(&["destination", "messages", "running", "trouble"]);
@@ -327,10 +330,17 @@ fn say(progress: &Progress) -> String {
     } else {
         String::new()
     };
+    let unread = if progress.unread > 0 { format!(" {}", unread(progress.unread)) } else { String::new() };
     let trouble = progress.trouble.as_ref().map(|why| format!(" Trouble: {why}.")).unwrap_or_default();
     let running =
         if progress.running > 0 { format!(", {} under way", progress.running) } else { String::new() };
-    format!("{} handed over, {} left{running}.{held}{trouble}", progress.handed, progress.left)
+    format!("{} handed over, {} left{running}.{held}{unread}{trouble}", progress.handed, progress.left)
+}
+
+fn unread(parts: u64) -> String {
+    format!(
+        "Files or sub-folders of the queue that could not be read at the start: {parts}. See the log, mend them, and restart the relay."
+    )
 }
 
 fn now() -> u64 {
@@ -379,6 +389,8 @@ mod tests {
     fn progress_says_when_the_relay_may_be_switched_off() {
         let progress = Progress { draining: true, handed: 3, left: 2, held: 1, ..Progress::default() };
         assert_eq!(say(&progress), "3 handed over, 2 left. 1 are held back: release or fail them.");
+        let unread = Progress { unread: 2, held: 0, left: 0, ..progress.clone() };
+        assert!(say(&unread).starts_with("3 handed over, 0 left. Files or sub-folders"), "{}", say(&unread));
         let done = Progress { done: true, left: 0, held: 0, ..progress };
         assert!(say(&done).contains("may be switched off"));
     }

@@ -247,6 +247,9 @@ pub struct Stats {
     pub draining: bool,
     /// Not everything that was in the folder has been read yet.
     pub loading: bool,
+    /// Files and sub-folders that could not be read at the start.
+    #[serde(default)]
+    pub unread: u64,
     /// Octets that its file system can still take.
     pub free_space: u64,
 }
@@ -279,6 +282,9 @@ pub struct Progress {
     /// Messages that an operator holds back, which are not handed over.
     #[serde(default)]
     pub held: usize,
+    /// Files and sub-folders that could not be read at the start: the relay holds what is in them.
+    #[serde(default)]
+    pub unread: u64,
     /// Attempts that were under way and are waited for.
     pub running: usize,
     /// What went wrong last.

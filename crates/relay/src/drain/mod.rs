@@ -4,7 +4,8 @@
 //! no others begin. A message goes over the peer's inside port with its id, its age and what its sender wants to hear, and is removed here only
 //! after the peer's 250; a peer that has it already, since that 250 was lost, says 250 again: of several peers a message goes to one that its id
 //! chooses. A message that an operator holds back stays,
-//! since holding is a decision about this queue: it is to be released or failed, and the progress says so.
+//! since holding is a decision about this queue: it is to be released or failed, and the progress says so. So does what could not be read
+//! at the start: a relay that cannot know what it holds is never said to hold nothing.
 
 mod hand_over;
 
@@ -125,10 +126,12 @@ impl Drain {
         progress.left = self.queue.len() as u64;
         progress.running = self.queue.running();
         progress.held = self.queue.held();
+        progress.unread = self.queue.unread();
         progress.done = progress.draining
             && self.queue.is_loaded()
             && !self.queue.is_arriving()
             && progress.left == 0
+            && progress.unread == 0
             && progress.running == 0;
         progress
     }

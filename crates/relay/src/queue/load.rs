@@ -66,13 +66,19 @@ impl Queue {
         };
         for reader in readers {
             // One that panicked has left its sub-folder: said in the log by the runtime, read at the next start.
-            let _ = reader.await;
+            if reader.await.is_err() {
+                self.unread.fetch_add(1, Ordering::Relaxed);
+            }
         }
+        let begun = progress.subfolder.load(Ordering::Relaxed);
+        let never = super::folder::SUBFOLDERS.saturating_sub(begun);
+        self.unread.fetch_add(u64::from(never), Ordering::Relaxed);
         told.abort();
         self.loaded.store(true, Ordering::Relaxed);
         let messages = progress.taken.load(Ordering::Relaxed);
         let damaged = progress.damaged.load(Ordering::Relaxed);
-        tracing::info!(messages, damaged, took_ms = began.elapsed().as_millis() as u64, "queue read");
+        let unread = self.unread();
+        tracing::info!(messages, damaged, unread, took_ms = began.elapsed().as_millis() as u64, "queue read");
         self.wake.notify_one();
     }
 
@@ -85,6 +91,7 @@ impl Queue {
             }
             let path = self.folder.subfolder(number);
             if let Err(error) = self.read_subfolder(&path, route, progress) {
+                self.unread.fetch_add(1, Ordering::Relaxed);
                 tracing::error!(path = %path.display(), %error, "cannot read a part of the queue; its messages wait for the next start");
             }
         }
@@ -94,10 +101,7 @@ impl Queue {
         for entry in std::fs::read_dir(path)? {
             let path = entry?.path();
             if path.extension().is_some_and(|suffix| suffix == "partial") {
-                // Where the file system knows no unnamed files: left by a crash, unless it is being written now.
-                if std::fs::metadata(&path)?.modified()? < self.clock.started {
-                    std::fs::remove_file(&path)?;
-                }
+                self.remove_partial(&path);
                 continue;
             }
             let Some(id) = super::folder::Folder::id_of(&path) else {
@@ -125,10 +129,22 @@ impl Queue {
                     self.set_aside(id, &error);
                 }
                 Err(error) => {
+                    self.unread.fetch_add(1, Ordering::Relaxed);
                     tracing::error!(delivery = %id, %error, "cannot read a queue file; it waits for the next start")
                 }
             }
         }
         Ok(())
+    }
+
+    /// Removes what a crash left where the file system knows no unnamed files, unless it is being written now. It was never acknowledged,
+    /// so that it is no reason to leave the rest unread.
+    fn remove_partial(&self, path: &Path) {
+        let modified = std::fs::metadata(path).and_then(|data| data.modified());
+        if modified.is_ok_and(|at| at < self.clock.started)
+            && let Err(error) = std::fs::remove_file(path)
+        {
+            tracing::warn!(path = %path.display(), %error, "cannot remove an incomplete file of the queue");
+        }
     }
 }

@@ -91,6 +91,8 @@ pub struct Queue {
     space: Space,
     draining: AtomicBool,
     loaded: AtomicBool,
+    /// Files and sub-folders that could not be read at the start.
+    unread: AtomicU64,
     metrics: crate::metrics::Metrics,
 }
 
@@ -196,15 +198,16 @@ impl Queue {
             index: Mutex::default(),
             opened: Mutex::default(),
             arriving: Mutex::default(),
+            written: Notify::new(),
             remembered: Mutex::default(),
             route: OnceLock::new(),
-            written: Notify::new(),
             wake: Notify::new(),
             clock: Clock::new(),
             marks: RandomState::new(),
             space: Space::default(),
             draining: AtomicBool::new(draining),
             loaded: AtomicBool::new(false),
+            unread: AtomicU64::new(0),
             metrics: crate::metrics::Metrics::register(registry),
         }))
     }

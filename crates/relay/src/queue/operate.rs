@@ -236,6 +236,7 @@ impl Queue {
                 .collect(),
             draining: !self.is_accepting(),
             loading: !self.loaded.load(Ordering::Relaxed),
+            unread: self.unread(),
             free_space: self.folder.free_space().unwrap_or(0),
         }
     }

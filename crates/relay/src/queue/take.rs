@@ -49,6 +49,12 @@ impl Queue {
         self.index().totals().held
     }
 
+    /// Files and sub-folders of its folder that could not be read at the start; what they hold waits for the next one.
+    #[must_use]
+    pub fn unread(&self) -> u64 {
+        self.unread.load(Ordering::Relaxed)
+    }
+
     /// Whether messages are being written that were accepted before.
     #[must_use]
     pub fn is_arriving(&self) -> bool {

@@ -147,6 +147,30 @@ async fn a_message_whose_answer_was_lost_goes_to_the_same_peer_again() {
 }
 
 #[tokio::test]
+async fn a_relay_that_could_not_read_everything_is_not_said_to_be_empty() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("queue");
+    // Whoever reads it gets an error of the disk.
+    let id = DeliveryId::generate();
+    let [.., last] = id.to_bytes();
+    let stone = path.join(format!("messages/{last:02x}/{id}.msg"));
+    std::fs::create_dir_all(&stone).unwrap();
+    for mended in [false, true] {
+        if mended {
+            std::fs::remove_dir(&stone).unwrap();
+        }
+        let running = start(open(&path));
+        running.until("loaded", |running| running.queue.is_loaded()).await;
+        let drain = Drain::new(&Config::default(), Arc::clone(&running.queue), None);
+        drain.begin(&["unix:/nonexistent".to_owned()]).await.unwrap();
+        let progress = drain.progress();
+        assert_eq!((progress.unread, progress.left, progress.done), (u64::from(!mended), 0, mended));
+        drop(drain);
+        running.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn another_peer_is_asked_when_one_is_away_or_has_refused() {
     for away in [true, false] {
         let site = site().await;
