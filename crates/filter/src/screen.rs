@@ -223,7 +223,7 @@ impl Screen {
             };
             // A check that was lost is no reason to let DKIM and DMARC pass unasked.
             let spf = spf.unwrap_or_else(|| unknown_spf(&sender));
-            let verdict = authenticator.message(&sender, &spf, &content).await;
+            let verdict = authenticator.message(message.id, &sender, &spf, &content).await;
             Some((authenticator.action(&verdict, message.domains), verdict))
         };
         let scanned = async {

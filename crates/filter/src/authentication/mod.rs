@@ -49,7 +49,7 @@ use self::{
     keys::Keys,
     policy::Rules,
 };
-use chasqui_base::StartError;
+use chasqui_base::{DeliveryId, StartError};
 use chasqui_courier::{Content, blocking};
 use chasqui_dns::Resolver;
 use chasqui_smtp::{Reply, ReversePath};
@@ -130,13 +130,21 @@ impl Authenticator {
     }
 
     /// What DKIM, DMARC and ARC say of a message as it came, before anything is added to it or stripped.
-    pub async fn message(&self, sender: &Sender<'_>, spf: &SpfVerdict, content: &Content) -> Verdict {
-        self.message_at(sender, spf, content, SystemTime::now()).await
+    /// `id` is its name in the log.
+    pub async fn message(
+        &self,
+        id: DeliveryId,
+        sender: &Sender<'_>,
+        spf: &SpfVerdict,
+        content: &Content,
+    ) -> Verdict {
+        self.message_at(id, sender, spf, content, SystemTime::now()).await
     }
 
     /// The same as of another time: signatures expire.
     pub async fn message_at(
         &self,
+        id: DeliveryId,
         sender: &Sender<'_>,
         spf: &SpfVerdict,
         content: &Content,
@@ -150,7 +158,7 @@ impl Authenticator {
         let examined = self.examine(&mut verdict, content, now).await;
         verdict.action = self.0.rules.action(&verdict, std::iter::empty());
         if let Err(error) = examined {
-            tracing::error!(%error, "a received message cannot be read");
+            tracing::error!(delivery = %id, %error, "a received message cannot be read");
             verdict.unread = true;
             verdict.action =
                 Action::Defer(Reply::fixed(451, (4, 3, 0), "The message cannot be read here now"));

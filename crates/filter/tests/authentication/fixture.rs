@@ -1,6 +1,7 @@
 //! Zones, keys and messages of the tests.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use chasqui_base::DeliveryId;
 use chasqui_courier::Content;
 use chasqui_dns::testing::{NameServer, Zone};
 use chasqui_filter::authentication::{AuthenticationConfig, Authenticator, Sender, SpfVerdict, Verdict};
@@ -142,7 +143,7 @@ impl Mail<'_> {
         let path = self.reverse_path();
         let sender = self.sender(&path);
         let spf = authenticator.spf(&sender).await;
-        authenticator.message(&sender, &spf, content).await
+        authenticator.message(DeliveryId::generate(), &sender, &spf, content).await
     }
 
     fn reverse_path(&self) -> ReversePath {

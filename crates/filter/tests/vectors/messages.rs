@@ -1,6 +1,7 @@
 //! The DKIM and ARC messages.
 
 use super::{Records, files};
+use chasqui_base::DeliveryId;
 use chasqui_courier::Content;
 use chasqui_dns::testing::NameServer;
 use chasqui_filter::authentication::{
@@ -31,7 +32,15 @@ async fn verdict(server: &NameServer, message: &[u8]) -> Verdict {
         Authenticator::new(&AuthenticationConfig::default(), server.resolver(), "mx.example.org").unwrap();
     let sender = Sender { ip: [192, 0, 2, 1].into(), hello: "client.test", reverse_path: &ReversePath::Null };
     let spf = authenticator.spf(&sender).await;
-    authenticator.message_at(&sender, &spf, &Content::Memory(message.to_vec()), UNIX_EPOCH + THEN).await
+    authenticator
+        .message_at(
+            DeliveryId::generate(),
+            &sender,
+            &spf,
+            &Content::Memory(message.to_vec()),
+            UNIX_EPOCH + THEN,
+        )
+        .await
 }
 
 /// The author's domain in the sample, as a reader finds it.

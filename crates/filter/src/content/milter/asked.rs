@@ -34,6 +34,8 @@ macro_rules! step {
 /// One milter of a chain.
 pub(super) struct Asked {
     pub(super) milter: Arc<Milter>,
+    /// The message that it is asked about, for the log.
+    pub(super) id: Option<DeliveryId>,
     pub(super) link: Option<Link>,
     /// What it was told of the greeting.
     pub(super) greeted: Option<Greeting>,
@@ -70,6 +72,7 @@ impl Asked {
     pub(super) fn new(milter: &Arc<Milter>) -> Self {
         Self {
             milter: Arc::clone(milter),
+            id: None,
             link: None,
             greeted: None,
             connection: Standing::Asked,
@@ -94,7 +97,8 @@ impl Asked {
                 _ => Standing::Asked,
             },
             Err(error) => {
-                tracing::warn!(milter = self.milter.config.name, %error, "a milter failed");
+                let delivery = self.id.map(tracing::field::display);
+                tracing::warn!(delivery, milter = self.milter.config.name, %error, "a milter failed");
                 self.link = None;
                 self.greeted = None;
                 self.open = false;

@@ -2,6 +2,7 @@
 
 use super::{ChainVerdict, Change};
 use crate::content::{draft::Draft, head::Field};
+use chasqui_base::DeliveryId;
 use chasqui_smtp::{Mailbox, ReversePath};
 
 /// Changes of one message beyond the body: more counts as a milter out of order.
@@ -58,10 +59,10 @@ impl Changes {
     }
 
     /// Applies them in their order; true when there were any.
-    pub(super) fn apply(self, draft: &mut Draft, verdict: &mut ChainVerdict) -> bool {
+    pub(super) fn apply(self, id: DeliveryId, draft: &mut Draft, verdict: &mut ChainVerdict) -> bool {
         let any = !self.changes.is_empty() || self.body.is_some();
         for change in self.changes {
-            apply(change, draft, verdict);
+            apply(change, id, draft, verdict);
         }
         if let Some(body) = self.body {
             draft.body = Some(body);
@@ -71,7 +72,7 @@ impl Changes {
     }
 }
 
-fn apply(change: Change, draft: &mut Draft, verdict: &mut ChainVerdict) {
+fn apply(change: Change, id: DeliveryId, draft: &mut Draft, verdict: &mut ChainVerdict) {
     // With `SMFIP_HDR_LEADSPC` unset a value comes without its space, with it the milter writes it itself; what begins with a space
     // therefore gets no second one.
     let field = |name: &[u8], value: &[u8]| Field::new(name, value, value.starts_with(b" "));
@@ -103,17 +104,17 @@ fn apply(change: Change, draft: &mut Draft, verdict: &mut ChainVerdict) {
             Some("") => verdict.envelope.sender = Some(ReversePath::Null),
             Some(text) => match text.parse() {
                 Ok(mailbox) => verdict.envelope.sender = Some(ReversePath::Address(mailbox)),
-                Err(_) => tracing::warn!("a milter wants a sender that is none"),
+                Err(_) => tracing::warn!(delivery = %id, "a milter wants a sender that is none"),
             },
-            None => tracing::warn!("a milter wants a sender that is none"),
+            None => tracing::warn!(delivery = %id, "a milter wants a sender that is none"),
         },
         Change::AddRecipient(path) => match bare(&path).and_then(|text| text.parse().ok()) {
             Some(mailbox) => verdict.envelope.added.push(mailbox),
-            None => tracing::warn!("a milter adds a recipient that is none"),
+            None => tracing::warn!(delivery = %id, "a milter adds a recipient that is none"),
         },
         Change::DeleteRecipient(path) => match bare(&path).and_then(|text| text.parse().ok()) {
             Some(mailbox) => verdict.envelope.deleted.push(mailbox),
-            None => tracing::warn!("a milter takes out a recipient that is none"),
+            None => tracing::warn!(delivery = %id, "a milter takes out a recipient that is none"),
         },
         // Gathered apart.
         Change::Body(_) => {}
@@ -142,7 +143,7 @@ mod tests {
             gathered.take(change).unwrap();
         }
         let mut verdict = ChainVerdict::default();
-        gathered.apply(&mut draft, &mut verdict);
+        gathered.apply(DeliveryId::from_bytes([0; 16]), &mut draft, &mut verdict);
         let folder = tempfile::tempdir().unwrap();
         let Content::Memory(text) = draft.finish(content, b"", 1000, folder.path()).await.unwrap() else {
             panic!("in a file")

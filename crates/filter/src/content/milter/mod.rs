@@ -131,6 +131,7 @@ impl Chain {
         for stage in &mut self.stages {
             stage.abort().await;
             stage.message = Standing::Asked;
+            stage.id = Some(id);
             let result = stage.mail(&self.peer, greeting, id, mail).await;
             stage.judge(result, Scope::Message)?;
         }
@@ -172,7 +173,7 @@ impl Chain {
             let outcome = match &stage.message {
                 Standing::Asked | Standing::Accepted => {
                     verdict.envelope.keeps |= changes.deletes && milter.config.discarded == Discarded::Junk;
-                    let changed = changes.apply(draft, &mut verdict);
+                    let changed = changes.apply(id, draft, &mut verdict);
                     if changed { "changed" } else { "accepted" }
                 }
                 Standing::Discarded => {
