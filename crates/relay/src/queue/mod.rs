@@ -20,6 +20,7 @@
 //! A notice is queued, synced, before the record is appended that its recipient is done. Its id is made from the message's and the recipients,
 //! so when a crash comes between the two, the same notice is not queued twice.
 
+mod clock;
 mod folder;
 pub mod index;
 mod load;
@@ -46,6 +47,7 @@ use arc_swap::ArcSwap;
 use chasqui_base::{DeliveryId, StartError};
 use chasqui_courier::Content;
 use chasqui_smtp::Reply;
+use clock::{Clock, LAST_CHANCE_MS};
 use folder::Folder;
 use index::{Entry, Index, Marks};
 use open::Open;
@@ -59,7 +61,7 @@ use std::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 use syncer::Syncer;
 use tokio::sync::Notify;
@@ -146,13 +148,6 @@ struct Opened {
 struct Remembered {
     young: HashSet<DeliveryId>,
     old: HashSet<DeliveryId>,
-}
-
-/// Milliseconds since 1970 that never go backwards.
-struct Clock {
-    from: Instant,
-    at: u64,
-    started: SystemTime,
 }
 
 /// How much room the file system has, as it was a moment ago.
@@ -324,7 +319,7 @@ impl Queue {
         self.places(1)?;
         let settings = self.settings.load();
         let now = self.clock.now();
-        if self.space.checked.load(Ordering::Relaxed) + SPACE_CHECK_MS <= now {
+        if self.space.checked.load(Ordering::Relaxed).abs_diff(now) >= SPACE_CHECK_MS {
             self.space.free.store(self.folder.free_space()?, Ordering::Relaxed);
             self.space.checked.store(now, Ordering::Relaxed);
         }
@@ -394,24 +389,6 @@ impl Remembered {
     }
 }
 
-impl Clock {
-    fn new() -> Self {
-        let started = SystemTime::now();
-        let at = started.duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { from: Instant::now(), started, at: u64::try_from(at.as_millis()).unwrap_or_default() }
-    }
-
-    /// Milliseconds since 1970.
-    fn now(&self) -> u64 {
-        self.at.saturating_add(u64::try_from(self.from.elapsed().as_millis()).unwrap_or(u64::MAX))
-    }
-
-    /// Seconds since 1970.
-    fn seconds(&self) -> u64 {
-        self.now() / 1000
-    }
-}
-
 /// The pause behind that many attempts, in milliseconds: four to six fifths of what is configured, so that what failed together does not
 /// return together.
 fn pause(settings: &config::Queue, attempts: u16) -> u64 {
@@ -428,7 +405,6 @@ fn pause(settings: &config::Queue, attempts: u16) -> u64 {
 
 /// When a message's sender is to be told that it is late, or it expires. What has expired while the relay was off gets one attempt first.
 fn alarm(settings: &Settings, envelope: &Envelope, delay_said: bool, now: u64) -> u64 {
-    const LAST_CHANCE_MS: u64 = 600_000;
     let expires = (envelope.expires * 1000).max(now + LAST_CHANCE_MS);
     if delay_said {
         return expires;

@@ -335,6 +335,10 @@ impl Queue {
             let Some(expires) = index.message(number).map(|message| u64::from(message.expires) * 1000) else {
                 return;
             };
+            if expires <= now && now < self.clock.last_chance() {
+                index.set_alarm(number, self.clock.last_chance());
+                return;
+            }
             if expires <= now && !index.take(number) {
                 // Its job sees itself that it has expired; should it break off, we look again.
                 index.set_alarm(number, now + 60_000);

@@ -32,6 +32,8 @@ pub(super) const PIECE: u32 = 4096;
 const UNREADABLE_MS: u64 = 60_000;
 /// Alarms that are seen to at once: each may read a message's file and queue a notice.
 const ALARMS: usize = 64;
+/// How often the clock is looked at when nothing is due: it may have been set.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// What a recipient is said to have met when an attempt says nothing of it.
 const NOTHING_SAID: Reply = Reply::fixed(451, (4, 3, 0), "The attempt ended without a result");
@@ -89,7 +91,11 @@ impl Queue {
             let now = self.clock.now();
             let jobs = if self.is_accepting() { self.settings.load().queue.jobs } else { 0 };
             let mut started = Vec::new();
+            let set_back = self.clock.take_set_back();
             let mut index = self.index();
+            if set_back > 0 {
+                index.set_back(set_back);
+            }
             for number in index.advance(now) {
                 if let Some(message) = index.message(number) {
                     // Received until work ends.
@@ -110,8 +116,8 @@ impl Queue {
             match next {
                 Some(at) if at <= now => {}
                 _ if more => {}
-                Some(at) => return Duration::from_millis(at - now),
-                None => return Duration::from_secs(3600),
+                Some(at) => return Duration::from_millis(at - now).min(LOOK),
+                None => return LOOK,
             }
         }
     }

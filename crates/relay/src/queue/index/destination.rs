@@ -218,6 +218,13 @@ impl Index {
 }
 
 impl Place {
+    /// The clock was set back: its pause ends as much earlier.
+    pub(super) fn set_back(&mut self, by: u64) {
+        if self.closed_until != 0 {
+            self.closed_until = self.closed_until.saturating_sub(by).max(1);
+        }
+    }
+
     fn standing(&self) -> Standing {
         Standing {
             destination: self.name.clone(),

@@ -254,6 +254,28 @@ impl Index {
         self.timers.next()
     }
 
+    /// The clock was set back by so many milliseconds: pauses last no longer for that. What was not tried yet keeps its time, since a
+    /// sender may have named it. As many steps as there are timers.
+    pub fn set_back(&mut self, by: u64) {
+        let (legs, places) = (&mut self.legs, &mut self.places);
+        self.timers.set_back(|timer| match timer.what {
+            What::Leg => {
+                let tried = |leg: &&mut Leg| leg.generation == timer.generation && leg.attempts > 0;
+                let Some(leg) = legs.get_mut(timer.number).filter(tried) else { return 0 };
+                leg.due = leg.due.saturating_sub(clamp(by / 1000));
+                by
+            }
+            What::Alarm => by,
+            What::Place => {
+                let current = |place: &&mut Place| place.generation == timer.generation;
+                if let Some(place) = places.get_mut(timer.number).filter(current) {
+                    place.set_back(by);
+                }
+                by
+            }
+        });
+    }
+
     /// Sets when [`Index::advance`] tells of a message.
     pub fn set_alarm(&mut self, message: u32, at: u64) {
         if let Some(entry) = self.message(message) {

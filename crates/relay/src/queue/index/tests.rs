@@ -233,3 +233,23 @@ fn marks_find_what_is_there_and_little_else() {
     }
     assert!(wrong < 300, "{wrong}");
 }
+
+#[test]
+fn a_clock_that_is_set_back_makes_no_pause_longer_and_breaks_no_appointment() {
+    let mut index = Index::default();
+    index.insert(entry(100_000, &["tried.test"])).unwrap();
+    index.insert(entry(100_000, &["closed.test"])).unwrap();
+    let started = start_all(&mut index, 1, 100_000_000);
+    for job in started {
+        if job.destination == to("closed.test") {
+            index.close(&job.destination, "451", |_| 60_000, 100_000_000);
+        }
+        index.finish(job.leg, Next::Wait(100_060_000));
+    }
+    let later = index.insert(entry(100_060, &["later.test"])).unwrap();
+    index.set_back(90_000_000);
+    assert_eq!(index.standing(&to("closed.test")).unwrap().trouble.unwrap().0, 10_060_000);
+    assert!(start_all(&mut index, 1, 10_059_000).is_empty());
+    assert_eq!(start_all(&mut index, 1, 10_061_000).len(), 2);
+    assert_eq!(index.legs(later).next().unwrap().due, Some(100_060));
+}

@@ -63,6 +63,15 @@ impl Timers {
         self.void += 1;
     }
 
+    /// Sets each earlier by so many milliseconds as is said of it.
+    pub fn set_back(&mut self, mut by: impl FnMut(&Timer) -> u64) {
+        let mut timers = std::mem::take(&mut self.heap).into_vec();
+        for Reverse(timer) in &mut timers {
+            timer.at = timer.at.saturating_sub(by(timer));
+        }
+        self.heap = timers.into();
+    }
+
     /// Removes the void ones when they are many: more steps made them than this takes.
     pub fn tidy(&mut self, live: usize, mut is_live: impl FnMut(&Timer) -> bool) {
         if self.void > 1024 + live / 4 {

@@ -18,6 +18,7 @@ use chasqui_base::{Lifecycle, Span};
 use std::{
     collections::{BTreeMap, VecDeque},
     path::Path,
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 pub const TEXT: &[u8] = b"Subject: hola\r\nMessage-ID: <1@example.org>\r\n\r\ntext\r\n";
