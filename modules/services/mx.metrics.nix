@@ -23,7 +23,7 @@
     }
     {
       name = "ChasquiFilterAway";
-      expr = ''increase(chasqui_filter_contents_total{outcome="away"}[10m]) > 0'';
+      expr = ''increase(chasqui_filter_contents_total{outcome=~"away|busy"}[10m]) > 0'';
       for = "10m";
       summary = "{{ $labels.host }} accepts mail that {{ $labels.filter }} did not judge: see whether it runs there.";
     }
