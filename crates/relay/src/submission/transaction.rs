@@ -60,7 +60,8 @@ impl Transaction {
     pub(crate) fn envelope(self, source: Source, eight_bit: bool, now: u64, lifetime: Span) -> Envelope {
         let Self { id, mail, recipients, message_id, .. } = self;
         let received = mail.queued.unwrap_or(now).min(now);
-        let not_before = mail.hold.map(|hold| hold.release_at(now)).filter(|&at| at > now);
+        // `now` is cut to whole seconds: from the next one on, so that nothing goes too early.
+        let not_before = mail.hold.map(|hold| hold.release_at(now + 1)).filter(|&at| at > now);
         // RFC 4865 §4.3: the time that a message is held does not count.
         let begins = not_before.unwrap_or(received);
         Envelope {

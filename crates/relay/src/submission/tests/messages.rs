@@ -61,7 +61,7 @@ async fn the_parameters_reach_the_queue() {
     assert!(text.contains("with UTF8SMTPSA"), "{text}");
     assert!(envelope.smtputf8 && envelope.require_tls && envelope.body == BodyKind::EightBitMime);
     assert_eq!((envelope.returns, envelope.envelope_id.as_deref()), (Some(Returns::Headers), Some("QQ+1")));
-    assert_eq!((envelope.priority, envelope.not_before), (3, Some(envelope.received + 60)));
+    assert_eq!((envelope.priority, envelope.not_before), (3, Some(envelope.received + 61)));
     let first = &envelope.recipients[0];
     assert_eq!(first.notify, Notify { success: true, failure: true, delay: false, explicit: true });
     assert_eq!(first.original.as_deref(), Some("rfc822;y+z@example.net"));
