@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn a_message_that_is_held_lives_as_long_as_others_from_then_on() {
         let held = made(|mail| mail.hold = Some(Hold::For(50)));
-        assert_eq!((held.received, held.not_before, held.expires), (1000, Some(1050), 1150));
+        assert_eq!((held.received, held.not_before, held.expires), (1000, Some(1051), 1151));
         let past = made(|mail| mail.hold = Some(Hold::Until(900)));
         assert_eq!((past.not_before, past.expires), (None, 1100));
         let handed_over = made(|mail| mail.queued = Some(940));
