@@ -135,6 +135,8 @@ class Machine:
         self.run(chasqui, "node", "add", "correo", *node)
         self.run(chasqui, "domain", "add", "correo.example")
         self.run(chasqui, "user", "add", "ana@correo.example", "--node", "correo", "--password-stdin", text="una clave larga\n")
+        # The directory looks for changes every 200 ms.
+        time.sleep(1)
 
     def renew_public_certificate(self):
         """A certificate of our own authority stands for one that clients know."""
