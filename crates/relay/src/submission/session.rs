@@ -18,26 +18,14 @@ use chasqui_base::{
     EmailAddress, Lifecycle,
     net::{Peer, Stream},
 };
-use chasqui_courier::in_time;
+use chasqui_courier::{
+    conversation::{READ, READ_COMMANDS, answer, hang_up},
+    in_time,
+};
 use chasqui_sasl::scram::Channel;
 use chasqui_smtp::{Event, Mail, Profile, Recipient, RecipientParameters, Reply, ServerSession, replies};
-use std::{
-    io,
-    sync::Arc,
-    time::{Duration, Instant},
-};
-use tokio::io::AsyncWriteExt as _;
+use std::{io, sync::Arc, time::Instant};
 use zeroize::Zeroize as _;
-
-/// What one read takes at most: of message text, and of commands, which a client may pipeline with the text behind them.
-const READ: usize = 64 * 1024;
-const READ_COMMANDS: usize = 16 * 1024;
-
-/// How long a client may take to read our replies.
-const WRITE_DEADLINE: Duration = Duration::from_secs(60);
-
-/// How long a closed connection is read from.
-const LINGER: Duration = Duration::from_secs(1);
 
 const LOCAL_ERROR: Reply = Reply::fixed(451, (4, 3, 0), "Local error, try again later");
 const TLS_UNAVAILABLE: Reply = Reply::fixed(454, (4, 7, 0), "TLS not available");
@@ -217,18 +205,9 @@ impl Session {
         Ok(false)
     }
 
-    /// Closes in order. What the client still sends is read for a moment, since the kernel answers unread octets with a reset, which
-    /// would take our last reply from the client.
     async fn close(&mut self) -> io::Result<()> {
         self.input = Vec::new();
-        in_time(LINGER, async {
-            self.stream.shutdown().await?;
-            while self.stream.read_more(&mut self.input, READ).await? > 0 {
-                self.input.clear();
-            }
-            Ok(())
-        })
-        .await
+        hang_up(&mut self.stream).await
     }
 
     async fn flush(&mut self) -> io::Result<()> {
@@ -236,11 +215,7 @@ impl Session {
             return Ok(());
         }
         let output = self.wire.take_output();
-        in_time(WRITE_DEADLINE, async {
-            self.stream.write_all(&output).await?;
-            self.stream.flush().await
-        })
-        .await?;
+        answer(&mut self.stream, &output).await?;
         // Every command has its reply, and nothing else has one.
         self.waiting = Instant::now();
         Ok(())
